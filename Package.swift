@@ -1,0 +1,47 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let swift: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    // A verb runs where its caller runs: no hop to the global pool and back around each system call.
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+let package = Package(
+    name: "pier",
+    products: [
+        .library(name: "Sockets", targets: ["Sockets"]),
+        .executable(name: "pier", targets: ["pier"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    ],
+    targets: [
+        .target(name: "CSockets"),
+        .target(
+            name: "SocketCore",
+            dependencies: ["CSockets", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: swift),
+        .target(
+            name: "Loops",
+            dependencies: [
+                "CSockets", "SocketCore", .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "DequeModule", package: "swift-collections"),
+            ],
+            swiftSettings: swift),
+        .target(
+            name: "Sockets",
+            dependencies: ["CSockets", "SocketCore", "Loops", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: swift),
+        .target(
+            name: "PierKit",
+            dependencies: ["Sockets", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: swift),
+        .executableTarget(name: "pier", dependencies: ["PierKit", "Sockets"], swiftSettings: swift),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,102 @@
+#define _GNU_SOURCE
+#include "CSockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+int csockets_accept(int fd, struct sockaddr *address, socklen_t *length) {
+    return accept4(fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+int csockets_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+int csockets_signalfd(const int *signals, int count) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int csockets_ioctl_int(int fd, unsigned long request, int *value) { return ioctl(fd, request, value); }
+
+int csockets_status_flags(int fd) { return fcntl(fd, F_GETFL); }
+
+int csockets_set_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0) return -1;
+    return flags & O_NONBLOCK ? 0 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+int csockets_set_close_on_exec(int fd) { return fcntl(fd, F_SETFD, FD_CLOEXEC); }
+
+int csockets_tcp_info(int fd, struct csockets_tcp_info *out) {
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+    memset(&info, 0, sizeof info);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) return -1;
+    out->milliseconds_since_sent = info.tcpi_last_data_sent;
+    out->unacknowledged_segments = info.tcpi_unacked;
+    out->state = info.tcpi_state;
+    return 0;
+}
+
+int csockets_peer_credentials(int fd, int32_t *process, uint32_t *user, uint32_t *group) {
+    struct ucred credentials;
+    socklen_t length = sizeof credentials;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0) return -1;
+    *process = credentials.pid;
+    *user = credentials.uid;
+    *group = credentials.gid;
+    return 0;
+}
+
+int csockets_processors(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+    long online = sysconf(_SC_NPROCESSORS_ONLN);  // more processors than a cpu_set_t has bits
+    return online > 0 ? (int)online : 1;
+}
+
+void csockets_name_thread(const char *name) {
+    char kept[16];
+    strncpy(kept, name, sizeof kept - 1);
+    kept[sizeof kept - 1] = 0;
+    pthread_setname_np(pthread_self(), kept);
+}
+
+static _Thread_local void *current_loop;
+void *csockets_current_loop(void) { return current_loop; }
+void csockets_set_current_loop(void *loop) { current_loop = loop; }
+
+static _Thread_local void *parker;
+static pthread_key_t parker_key;
+static pthread_once_t parker_once = PTHREAD_ONCE_INIT;
+static void (*parker_free)(void *);
+static void parker_exit(void *value) {
+    parker = 0;
+    parker_free(value);
+}
+static void parker_make_key(void) { pthread_key_create(&parker_key, parker_exit); }
+void *csockets_parker(void) { return parker; }
+void csockets_set_parker(void *value, void (*free_parker)(void *)) {
+    __atomic_store_n(&parker_free, free_parker, __ATOMIC_RELEASE);  // the same function from every thread
+    pthread_once(&parker_once, parker_make_key);
+    parker = value;
+    pthread_setspecific(parker_key, value);
+}
+
+const unsigned long csockets_SIOCOUTQ = SIOCOUTQ;
+const unsigned long csockets_SIOCATMARK = SIOCATMARK;
+const uint32_t csockets_EPOLLET = EPOLLET;
+const int csockets_EPOLL_CLOEXEC = EPOLL_CLOEXEC;

@@ -1,0 +1,62 @@
+// What Swift cannot import from the C headers: variadic calls, calls behind _GNU_SOURCE, macros with casts, and the
+// thread-local that says which event loop the thread runs. Declared here, implemented in CSockets.c, because a
+// _GNU_SOURCE in a header would clash with other C modules.
+#ifndef CSOCKETS_H
+#define CSOCKETS_H
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <sys/epoll.h>
+
+/// accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC.
+int csockets_accept(int fd, struct sockaddr *address, socklen_t *length);
+
+/// eventfd(2), non-blocking and close-on-exec.
+int csockets_eventfd(void);
+
+/// signalfd(2) for the signals in `mask`, non-blocking and close-on-exec.
+int csockets_signalfd(const int *signals, int count);
+
+/// ioctl(2) whose argument is a pointer to one int.
+int csockets_ioctl_int(int fd, unsigned long request, int *value);
+
+/// fcntl(2): F_GETFL, and F_SETFL with O_NONBLOCK added.
+int csockets_status_flags(int fd);
+int csockets_set_nonblocking(int fd);
+
+/// fcntl(2): F_SETFD with FD_CLOEXEC.
+int csockets_set_close_on_exec(int fd);
+
+/// What TCP_INFO of tcp(7) knows, in the units of the kernel.
+struct csockets_tcp_info {
+    uint32_t milliseconds_since_sent;  // tcpi_last_data_sent; counts from the handshake while nothing has been sent
+    uint32_t unacknowledged_segments;  // tcpi_unacked
+    uint8_t state;                     // tcpi_state
+};
+int csockets_tcp_info(int fd, struct csockets_tcp_info *info);
+
+/// SO_PEERCRED of unix(7).
+int csockets_peer_credentials(int fd, int32_t *process, uint32_t *user, uint32_t *group);
+
+/// How many processors this process may use (sched_getaffinity(2)).
+int csockets_processors(void);
+
+/// pthread_setname_np(3) for the calling thread; at most 15 bytes are kept.
+void csockets_name_thread(const char *name);
+
+/// The event loop that the calling thread runs, or null.
+void *csockets_current_loop(void);
+void csockets_set_current_loop(void *loop);
+
+/// A per-thread parking place for blocking waits, or null; given to `free_parker` when the thread ends.
+void *csockets_parker(void);
+void csockets_set_parker(void *parker, void (*free_parker)(void *));
+
+/// Request and option numbers that are macros with casts, or defined only behind feature macros.
+extern const unsigned long csockets_SIOCOUTQ;
+extern const unsigned long csockets_SIOCATMARK;
+extern const uint32_t csockets_EPOLLET;
+extern const int csockets_EPOLL_CLOEXEC;
+
+#endif

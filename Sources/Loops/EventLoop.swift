@@ -1,0 +1,247 @@
+internal import CSockets
+internal import DequeModule
+package import SocketCore
+internal import Synchronization
+internal import SystemPackage
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#endif
+
+/// One thread, one poller, many waiting tasks: where a socket's waits end and its tasks run on.
+///
+/// A loop is a `TaskExecutor`: a task that prefers it runs on its thread, and a wait in it resumes there without changing
+/// threads. It takes turns: a number of jobs, then a look at the sockets (`epoll_wait(2)`), then the timers that are due.
+/// Jobs run in the order they came. A job that computes for long holds up all others of its loop.
+///
+/// Who may touch what: `local` belongs to the loop's thread alone; all else is atomic or never changes.
+public final class EventLoop: TaskExecutor, @unchecked Sendable {
+    /// What belongs to the loop's thread.
+    struct Local {
+        var jobs = Deque<UnownedJob>()
+        var timers = TimerHeap()
+        var registry = Registry()
+        /// CLOCK_MONOTONIC as of this turn.
+        var now: UInt64 = System.now
+    }
+
+    /// So many jobs, then a look at the sockets: clients that always have something to do must not starve the others.
+    private static let jobsPerTurn = 128
+    private static let eventsPerTurn = 256
+
+    /// The name of the thread.
+    public let name: String
+    /// Safety: touched on the loop's thread only (and in `init`, before there is one); a pointer, because a class's own
+    /// properties would check their exclusivity at each access.
+    let local: UnsafeMutablePointer<Local>
+    let poller: Descriptor
+    private let alarm: Descriptor
+    private let remote = RemoteQueue()
+    /// Whether the loop is about to sleep or asleep, so that a push must ring.
+    private let isSleeping = Atomic<Bool>(false)
+    private let isClosing = Atomic<Bool>(false)
+    private let thread = Atomic<UInt>(0)
+    private let isJoined = Atomic<Bool>(false)
+    private let interposer: Interposer?
+
+    /// The tag of the alarm in the poller; a registered socket's tag is never this.
+    private static let alarmTag = UInt64.max
+
+    /// Starts a loop and its thread.
+    ///
+    /// Throws `SocketError` when the system has no descriptor or no thread left. Corresponds to `epoll_create1(2)`,
+    /// `eventfd(2)` and `pthread_create(3)`.
+    package init(name: String, isCounted: Bool = true) throws(SocketError) {
+        self.name = name
+        interposer = isCounted ? Interposer.current : nil
+        do throws(Errno) {
+            poller = try System.epollCreate(isCounted: isCounted)
+            alarm = try System.eventCounter(isCounted: isCounted)
+            // Edge-triggered, so that a ring need not be read: each write is a new edge.
+            try System.epollAdd(
+                poller.rawValue, alarm.rawValue, events: Registry.edgeTriggered | Registry.readable, tag: Self.alarmTag)
+        } catch {
+            throw SocketError(.loop, .system(error))
+        }
+        local = .allocate(capacity: 1)
+        local.initialize(to: Local())
+        var started = pthread_t()
+        let me = Unmanaged.passRetained(self)
+        let code = pthread_create(&started, nil, loopThread, me.toOpaque())
+        guard code == 0 else {
+            me.release()
+            throw SocketError(.loop, .system(Errno(rawValue: code)))
+        }
+        thread.store(UInt(started), ordering: .releasing)
+    }
+
+    deinit {
+        local.deinitialize(count: 1)
+        local.deallocate()
+    }
+
+    // MARK: Who runs where
+
+    /// The loop whose thread this is, if it is one's.
+    public static var current: EventLoop? {
+        csockets_current_loop().map { Unmanaged<EventLoop>.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    /// Whether this thread is the loop's.
+    package var isCurrent: Bool {
+        csockets_current_loop() == Unmanaged.passUnretained(self).toOpaque()
+    }
+
+    /// Whether the loop has been closed; nothing can wait in it any more.
+    package var isClosed: Bool { isClosing.load(ordering: .acquiring) }
+
+    /// Runs a job on the loop's thread, after the jobs that came before it.
+    public func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        if isCurrent {
+            local.pointee.jobs.append(job)
+        } else if remote.push(.job(job)) {
+            ring()
+        } else {
+            // The loop has ended. The task must still come to its end, where others do.
+            globalConcurrentExecutor.enqueue(job)
+        }
+    }
+
+    /// Runs an action on the loop's thread, at once if this is it; false when the loop has ended.
+    package func execute(_ action: @escaping () -> Void) -> Bool {
+        if isCurrent {
+            action()
+            return true
+        }
+        guard remote.push(.action(action)) else { return false }
+        ring()
+        return true
+    }
+
+    private func ring() {
+        if isSleeping.exchange(false, ordering: .sequentiallyConsistent) { writeAlarm() }
+    }
+
+    private func writeAlarm() {
+        var one: UInt64 = 1
+        // Only a full counter could fail, and then the loop is awake.
+        _ = withUnsafeBytes(of: &one) { bytes in try? System.write(alarm.rawValue, bytes) }
+    }
+
+    // MARK: The turns
+
+    fileprivate func run() {
+        csockets_name_thread(name)
+        csockets_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
+        let events = UnsafeMutableBufferPointer<epoll_event>.allocate(capacity: Self.eventsPerTurn)
+        while !isClosing.load(ordering: .acquiring) {
+            takeRemoteWork()
+            runJobs(atMost: Self.jobsPerTurn)
+            look(events)
+            fireTimers()
+        }
+        end()
+        events.deallocate()
+        csockets_set_current_loop(nil)
+    }
+
+    private func takeRemoteWork() {
+        guard !remote.isEmpty else { return }
+        remote.drain { work in
+            switch work {
+            case .job(let job): local.pointee.jobs.append(job)
+            case .action(let action): action()
+            }
+        }
+    }
+
+    private func runJobs(atMost most: Int) {
+        // The same object that the tasks prefer; with any other the runtime would enqueue each job again and again.
+        let executor = asUnownedTaskExecutor()
+        for _ in 0..<most {
+            guard let job = local.pointee.jobs.popFirst() else { return }
+            job.runSynchronously(on: executor)
+        }
+    }
+
+    /// Asks the poller what is ready, sleeping only if there is nothing else to do.
+    private func look(_ events: UnsafeMutableBufferPointer<epoll_event>) {
+        var timeout: CInt = 0
+        if local.pointee.jobs.isEmpty {
+            isSleeping.store(true, ordering: .sequentiallyConsistent)
+            // A push from now on rings; one from before now is seen here.
+            if remote.isEmpty && !isClosing.load(ordering: .acquiring) {
+                let next = local.pointee.timers.next
+                timeout = next == .max ? -1 : pollTimeout(until: next, now: System.now)
+            }
+        }
+        let count: Int
+        do throws(Errno) {
+            count = try System.epollWait(poller.rawValue, events, milliseconds: timeout, interposer: interposer)
+        } catch {
+            // EBADF, EFAULT and EINVAL would each be a bug of this file: no peer can cause one.
+            preconditionFailure("epoll_wait: \(error)")
+        }
+        isSleeping.store(false, ordering: .relaxed)
+        local.pointee.now = System.now
+        for event in events.prefix(count) where event.data.u64 != Self.alarmTag {
+            // Read out of a class's field only for as long as it takes to find the socket: waking it may change the registry.
+            local.pointee.registry[event.data.u64]?.becameReady(event.events)
+        }
+    }
+
+    private func fireTimers() {
+        let now = local.pointee.now
+        while let due = local.pointee.timers.popDue(now: now) {
+            let again = due.fire(now: now)
+            if again != .max { local.pointee.timers.arm(due, at: max(again, now + 1)) }
+        }
+    }
+
+    // MARK: The end
+
+    /// Ends the loop: whatever waits in it fails with `.closed`, its jobs run out, and its thread is joined. Idempotent.
+    ///
+    /// Called on the loop's own thread it cannot join; the thread then ends by itself.
+    public func close() {
+        isClosing.store(true, ordering: .sequentiallyConsistent)
+        writeAlarm()
+        guard !isJoined.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        let thread = pthread_t(self.thread.load(ordering: .acquiring))
+        if isCurrent { pthread_detach(thread) } else { pthread_join(thread, nil) }
+    }
+
+    /// The last turns: everything that waits is woken (and sees that the loop is closed), and jobs run until none is left.
+    private func end() {
+        var isDrained = false
+        while !isDrained {
+            takeRemoteWork()
+            for waitable in local.pointee.registry.all { waitable.loopClosed() }
+            while let due = local.pointee.timers.popDue(now: .max) { _ = due.fire(now: .max) }
+            isDrained = local.pointee.jobs.isEmpty
+            runJobs(atMost: .max)
+        }
+        // Later pushes are refused from here on. Those that came before it are handed on.
+        var jobs: [UnownedJob] = []
+        remote.drain(closing: true) { work in
+            switch work {
+            case .job(let job): jobs.append(job)
+            case .action(let action): action()
+            }
+        }
+        jobs += local.pointee.jobs
+        local.pointee.jobs.removeAll()
+        for waitable in local.pointee.registry.removeAll() { waitable.loopClosed() }
+        csockets_set_current_loop(nil)
+        for job in jobs { globalConcurrentExecutor.enqueue(job) }
+    }
+}
+
+private func loopThread(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let argument else { return nil }
+    // The thread's own reference; given back when it ends.
+    Unmanaged<EventLoop>.fromOpaque(argument).takeRetainedValue().run()
+    return nil
+}

@@ -1,0 +1,72 @@
+internal import CSockets
+public import SocketCore
+internal import Synchronization
+
+/// Some event loops that share the work: a server hands its clients to them evenly.
+public final class EventLoopGroup: Sendable {
+    /// The loops, in the order they were started.
+    public let loops: [EventLoop]
+    private let turn = Atomic<Int>(0)
+
+    /// How many processors this process may use (`sched_getaffinity(2)`).
+    public static var processors: Int { max(1, Int(csockets_processors())) }
+
+    /// The loops that everything uses unless it is told otherwise: one for each processor, started when first used, never
+    /// ended.
+    ///
+    /// Throws `SocketError` when they cannot start for want of descriptors or threads; the next use tries again.
+    public static var shared: EventLoopGroup {
+        get throws(SocketError) {
+            try started.withLock { (started) throws(SocketError) in
+                if let started { return started }
+                let group = try EventLoopGroup(loops: processors, name: "pier", isCounted: false)
+                started = group
+                return group
+            }
+        }
+    }
+    private static let started = Mutex<EventLoopGroup?>(nil)
+
+    /// Starts a number of loops, at least one; `close()` ends them.
+    ///
+    /// Throws `SocketError` when the system has no descriptors or threads left; nothing is left running then.
+    public convenience init(loops count: Int, name: String = "loop") throws(SocketError) {
+        try self.init(loops: count, name: name, isCounted: true)
+    }
+
+    /// What is not counted outlives the test that happened to start it.
+    private init(loops count: Int, name: String, isCounted: Bool) throws(SocketError) {
+        var started: [EventLoop] = []
+        do throws(SocketError) {
+            for index in 0..<max(1, count) { started.append(try EventLoop(name: "\(name)-\(index)", isCounted: isCounted)) }
+        } catch {
+            for loop in started { loop.close() }
+            throw error
+        }
+        loops = started
+    }
+
+    /// The loop whose turn it is, all in turn.
+    public func next() -> EventLoop {
+        let index = turn.wrappingAdd(1, ordering: .relaxed).oldValue
+        return loops[Int(UInt(bitPattern: index) % UInt(loops.count))]
+    }
+
+    /// Ends the loops: whatever waits in them fails with `.closed`, and their threads are joined. Idempotent.
+    public func close() {
+        for loop in loops { loop.close() }
+    }
+
+    /// Starts loops, runs `body` on the first of them, and ends them, however `body` ends.
+    ///
+    /// Throws what `body` throws, or `SocketError` when the loops cannot start.
+    @concurrent
+    public static func run<R: Sendable>(
+        loops count: Int = processors, _ body: @Sendable (EventLoopGroup) async throws -> R
+    ) async throws -> R {
+        let group = try EventLoopGroup(loops: count)
+        // Back on the caller's executor by then, so that the threads can be joined.
+        defer { group.close() }
+        return try await withTaskExecutorPreference(group.loops[0]) { try await body(group) }
+    }
+}

@@ -1,0 +1,82 @@
+public import SocketCore
+internal import Synchronization
+package import SystemPackage
+
+/// What one task or thread waits for when it is no socket: that another rings, or that a time comes.
+///
+/// A ring while nobody waits ends the next wait. One waiter at a time.
+package final class Bell: Timed, @unchecked Sendable {
+    private let side = Side()
+
+    package override init() {}
+
+    /// Ends the wait under way, or else the next one.
+    package func ring() {
+        side.signalReady()
+    }
+
+    /// Suspends the task until the bell rings or the time has come; true when it rang.
+    ///
+    /// Throws `.cancelled` when the task is, and `.closed` when the loop that keeps the time ends.
+    package func wait(until deadline: Deadline, _ operation: SocketError.Operation) async throws(SocketError) -> Bool {
+        var loop: EventLoop?
+        if deadline != .never {
+            if let current = EventLoop.current { loop = current } else { loop = try EventLoopGroup.shared.next() }
+        }
+        // The heap does not keep what stands in it: out of it before the caller's reference goes.
+        defer { if let loop { _ = loop.execute { loop.local.pointee.timers.disarm(self) } } }
+        while true {
+            if Task.isCancelled { throw SocketError(operation, .cancelled) }
+            if deadline.isPast { return side.takeReady() }
+            if let loop, loop.isClosed { throw SocketError(operation, .closed) }
+            let wake = await withTaskCancellationHandler {
+                await suspend(until: deadline, loop)
+            } onCancel: {
+                side.signalRecheck()
+            }
+            if wake == .ready { return true }
+        }
+    }
+
+    private func suspend(until deadline: Deadline, _ loop: EventLoop?) async -> Wake {
+        await Waiter.suspend { waiter in
+            guard side.install(waiter) else { return waiter.resume(.ready) }
+            var isOver = Task.isCancelled
+            if let loop {
+                let isArmed = loop.execute {
+                    loop.local.pointee.timers.arm(self, at: deadline.nanoseconds)
+                }
+                isOver = isOver || !isArmed
+            }
+            if isOver { side.signalRecheck() }
+        }
+    }
+
+    /// Blocks the thread until the bell rings or the time has come; true when it rang.
+    package func waitBlocking(until deadline: Deadline) throws(Errno) -> Bool {
+        let parker = try Parker.current()
+        let waiter = Waiter(parker)
+        guard side.install(waiter) else { return true }
+        while true {
+            switch try parker.park(on: nil, .receive, until: deadline.nanoseconds) {
+            case .woken(let wake): return wake == .ready
+            case .interrupted, .ready: continue
+            case .timedOut: return side.takeBack(waiter) ? false : parker.awaitUnpark() == .ready
+            }
+        }
+    }
+
+    override func fire(now: UInt64) -> UInt64 {
+        side.signalRecheck()
+        return .max
+    }
+}
+
+extension EventLoop {
+    /// Suspends the task for a duration, by the timers of the loop it runs on.
+    ///
+    /// Waits until the time is over. A cancellation ends it at once with `.cancelled`, the loop's end with `.closed`.
+    public static func sleep(for duration: Duration) async throws(SocketError) {
+        _ = try await Bell().wait(until: .after(duration), .sleep)
+    }
+}

@@ -1,0 +1,72 @@
+package import SocketCore
+internal import Synchronization
+
+// How a task waits: it suspends, and its continuation stands in the direction's word until somebody takes it.
+
+extension Waitable {
+    /// Suspends the task until the socket is ready in a direction, or something else changed. The caller has the turn.
+    package func wait(for direction: Direction) async throws(SocketError) -> Wake {
+        try register()
+        if side(direction, { $0.takeReady() }) { return .ready }
+        // `serve` watches for the cancellation of its client's task itself, once for all waits: a handler for each would
+        // cost more than the wait.
+        if isServed(by: currentTask) { return await suspend(direction) }
+        return await withTaskCancellationHandler {
+            await suspend(direction)
+        } onCancel: {
+            taskWasCancelled(direction)
+        }
+    }
+
+    private func suspend(_ direction: Direction) async -> Wake {
+        await Waiter.suspend { waiter in
+            let end = waitEnd(direction, now: loopTime)
+            side(direction) { $0.waitUntil.store(end, ordering: .releasing) }
+            guard side(direction, { $0.install(waiter) }) else { return waiter.resume(.ready) }
+            // What changed before the waiter was in its word found nobody to wake; what changes now does.
+            let isOver =
+                isClosed || Task.isCancelled || failure != nil || isLoopClosed
+                || waitEnd(direction, now: loopTime) < end || (end != .max && end <= loopTime)
+            if isOver {
+                if side(direction, { $0.takeBack(waiter) }) { waiter.resume(.recheck) }
+            } else if end != .max {
+                arm(at: end)
+            }
+        }
+    }
+
+    /// Suspends the task until the direction's turn is its own; `.recheck` when something else came first.
+    package func waitForTurn(_ direction: Direction) async throws(SocketError) -> Wake {
+        try register()
+        let id = Turns.nextID()
+        return await withTaskCancellationHandler {
+            await Waiter.suspend { waiter in
+                switch joinQueue(direction, Turns.Entry(id: id, direction: direction, waiter: waiter)) {
+                case .mine: return waiter.resume(.ready)
+                case .closed: return waiter.resume(.recheck)
+                case .busy: break
+                }
+                let end = deadline(direction)
+                if Task.isCancelled || end.isPast || isLoopClosed {
+                    leaveQueue(id)
+                } else if end != .never {
+                    arm(at: end.nanoseconds)
+                }
+            }
+        } onCancel: {
+            leaveQueue(id)
+        }
+    }
+
+    /// The loop's idea of now where this is its thread, which needs no system call.
+    private var loopTime: UInt64 {
+        guard let loop, loop.isCurrent else { return System.now }
+        return loop.local.pointee.now
+    }
+}
+
+/// The running task as a number that no other running task has; 0 outside of tasks.
+package var currentTask: UInt {
+    // Safety: an optional UnsafeCurrentTask is one pointer; only its identity is used, and only while the task runs.
+    withUnsafeCurrentTask { unsafeBitCast($0, to: UInt.self) }
+}

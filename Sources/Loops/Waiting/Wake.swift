@@ -1,0 +1,69 @@
+/// Why a wait ended.
+package enum Wake: UInt8, Sendable {
+    /// What was waited for may be there: try again.
+    case ready
+    /// Something else changed (a close, a deadline, a cancellation): look at all of these, then try again.
+    case recheck
+}
+
+/// Whoever waits: a task's continuation or a thread's parker, packed into a word so that it can be taken atomically.
+///
+/// In debug builds the continuation is a checked one, so that a second resume or none is caught.
+struct Waiter {
+    /// A pointer; its second-lowest bit says that it is a parker's. Never 0 or 1: those mean that nobody waits.
+    let word: UInt
+
+    private static let parkerBit: UInt = 2
+
+    #if DEBUG
+        typealias Continuation = CheckedContinuation<Wake, Never>
+        private final class Box {
+            let continuation: Continuation
+            init(_ continuation: Continuation) { self.continuation = continuation }
+        }
+    #else
+        typealias Continuation = UnsafeContinuation<Wake, Never>
+    #endif
+
+    init(word: UInt) {
+        self.word = word
+    }
+
+    init(_ continuation: Continuation) {
+        #if DEBUG
+            word = UInt(bitPattern: Unmanaged.passRetained(Box(continuation)).toOpaque())
+        #else
+            // Safety: an unsafe continuation is one pointer, aligned to more than four bytes; SocketTests hold that.
+            word = unsafeBitCast(continuation, to: UInt.self)
+        #endif
+    }
+
+    init(_ parker: Parker) {
+        word = UInt(bitPattern: Unmanaged.passUnretained(parker).toOpaque()) | Self.parkerBit
+    }
+
+    /// Ends the wait. Whoever took the waiter out of its word does this, exactly once.
+    func resume(_ wake: Wake) {
+        if word & Self.parkerBit != 0 {
+            guard let pointer = UnsafeRawPointer(bitPattern: word & ~Self.parkerBit) else { return }
+            // Safety: the thread stays parked, and its parker alive, until this has been told.
+            Unmanaged<Parker>.fromOpaque(pointer).takeUnretainedValue().unpark(wake)
+            return
+        }
+        #if DEBUG
+            guard let pointer = UnsafeRawPointer(bitPattern: word) else { return }
+            Unmanaged<Box>.fromOpaque(pointer).takeRetainedValue().continuation.resume(returning: wake)
+        #else
+            unsafeBitCast(word, to: Continuation.self).resume(returning: wake)
+        #endif
+    }
+
+    /// Suspends the calling task until its waiter, which `install` puts somewhere, is resumed.
+    static func suspend(_ install: (Waiter) -> Void) async -> Wake {
+        #if DEBUG
+            await withCheckedContinuation { install(Waiter($0)) }
+        #else
+            await withUnsafeContinuation { install(Waiter($0)) }
+        #endif
+    }
+}

@@ -1,0 +1,118 @@
+/// An end of a conversation as a person writes it: `tcp://127.0.0.5:8520`, `localhost:8520`, `:8520`, `/run/a.sock`.
+///
+/// The grammar is `[scheme://]place[?key=value&…]`. Whether it is listened on or connected to is said by the verb, never
+/// by the endpoint. An endpoint prints so that it parses back.
+public struct Endpoint: Hashable, Sendable {
+    /// How bytes go there.
+    public enum Transport: String, Sendable, CaseIterable {
+        /// A stream over IPv4 or IPv6 (`tcp(7)`).
+        case tcp
+        /// Datagrams over IPv4 or IPv6 (`udp(7)`).
+        case udp
+        /// A stream between programs of one machine (`unix(7)`).
+        case unix
+        /// Datagrams between programs of one machine (`unix(7)`).
+        case unixDatagram = "unix-dgram"
+
+        /// Whether its places are paths and abstract names.
+        var isUnix: Bool { self == .unix || self == .unixDatagram }
+    }
+
+    /// Where.
+    public enum Place: Hashable, Sendable {
+        /// An address that needs no resolving.
+        case address(SocketAddress)
+        /// A host's name, which resolves to one or more addresses, and a port.
+        case name(String, port: UInt16)
+        /// A port alone: this machine when connecting, every address of this machine when listening.
+        case port(UInt16)
+        /// Standard input and output, written `-`.
+        case standardStreams
+    }
+
+    /// A `key=value` behind the `?`; every key is the name of a flag of the command.
+    public struct Parameter: Hashable, Sendable {
+        /// The key, one of those that the parser was told.
+        public let key: String
+        /// The value, its `%XX` undone.
+        public let value: String
+        /// Where the value stands in the endpoint's text, in bytes, for an error to point at.
+        package let position: Int
+
+        /// Two parameters are the same wherever they stand.
+        public static func == (a: Parameter, b: Parameter) -> Bool { a.key == b.key && a.value == b.value }
+
+        /// Hashes what `==` compares.
+        public func hash(into hasher: inout Hasher) {
+            hasher.combine(key)
+            hasher.combine(value)
+        }
+    }
+
+    /// How bytes go there.
+    public let transport: Transport
+    /// Where.
+    public let place: Place
+    /// What stands behind the `?`, in order.
+    public let parameters: [Parameter]
+
+    /// The keys that the library itself understands; the command's verbs have more.
+    public static let keys = ["backlog", "duplex"]
+
+    /// The endpoint at a place, without parameters.
+    public init(_ transport: Transport, _ place: Place) {
+        self.transport = transport
+        self.place = place
+        parameters = []
+    }
+
+    /// The stream endpoint at an address.
+    public init(_ address: SocketAddress) {
+        if case .unix = address { self.init(.unix, .address(address)) } else { self.init(.tcp, .address(address)) }
+    }
+
+    /// Reads an endpoint, strictly.
+    ///
+    /// Throws `EndpointError`, which says what is wrong, where, and what would be right.
+    public init(_ text: String) throws(EndpointError) {
+        try self.init(text, keys: Endpoint.keys)
+    }
+
+    /// The same with other keys allowed behind the `?`.
+    public init(_ text: String, keys: [String]) throws(EndpointError) {
+        var parser = EndpointParser(text, keys: keys)
+        (transport, place, parameters) = try parser.parseEndpoint()
+    }
+
+    /// The value of a parameter, if it is there.
+    public subscript(key: String) -> Parameter? {
+        parameters.first { $0.key == key }
+    }
+}
+
+extension Endpoint: CustomStringConvertible {
+    /// The endpoint with its scheme, as it parses back.
+    public var description: String {
+        var text: String
+        switch place {
+        case .standardStreams: text = "-"
+        case .port(let port): text = "\(transport.rawValue)://:\(port)"
+        case .name(let name, let port): text = "\(transport.rawValue)://\(name):\(port)"
+        case .address(let address): text = address.described(for: transport)
+        }
+        for (index, parameter) in parameters.enumerated() {
+            let value = percentEscaped(Array(parameter.value.utf8)[...])
+            text += "\(index == 0 ? "?" : "&")\(parameter.key)=\(value)"
+        }
+        return text
+    }
+}
+
+extension SocketAddress {
+    /// With a scheme before it; a relative path can have no `//`.
+    package func described(for transport: Endpoint.Transport) -> String {
+        let text = description
+        let isRelative = transport.isUnix && text.hasPrefix(".")
+        return "\(transport.rawValue):\(isRelative ? "" : "//")\(text)"
+    }
+}

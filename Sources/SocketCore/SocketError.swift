@@ -1,0 +1,124 @@
+public import SystemPackage
+
+/// Everything that Pier throws: what was tried, between which addresses, and why it failed.
+///
+/// That nothing has come yet and that a peer has finished are values, not errors.
+public struct SocketError: Error, Sendable {
+    /// What was tried.
+    public enum Operation: String, Sendable, Hashable {
+        /// Making a socket and binding it to an address.
+        case bind
+        /// Letting a bound socket accept.
+        case listen
+        /// Waiting for a client.
+        case accept
+        /// Turning a name into addresses.
+        case resolve
+        /// Reaching a peer.
+        case connect
+        /// Waiting for bytes.
+        case receive
+        /// Passing bytes on.
+        case send
+        /// Ending one direction.
+        case shutdown
+        /// Reading or setting an option or an address.
+        case option
+        /// Waiting for a time.
+        case sleep
+        /// Starting or ending an event loop.
+        case loop
+        /// Taking over a descriptor.
+        case adopt
+    }
+
+    /// Why it failed, by whose doing.
+    public enum Cause: Sendable, Hashable {
+        /// The system refused; the kernel's word for it.
+        case system(Errno)
+        /// This side closed the socket, or the loop in which it waited.
+        case closed
+        /// The deadline or the idle time passed.
+        case timedOut
+        /// The task was cancelled.
+        case cancelled
+        /// The name gave no address.
+        case resolution(name: String, reason: String)
+        /// The endpoint cannot be read, or not be used for this.
+        case endpoint(EndpointError)
+        /// The peer finished before all that was asked for had come; what did come can still be received.
+        case ended(received: Int)
+        /// A line was longer than the limit; what came can still be received.
+        case lineTooLong(limit: Int)
+        /// The call cannot be right: in the wrong direction, or blocking on an event loop's thread.
+        case misuse(String)
+    }
+
+    /// What was tried.
+    public let operation: Operation
+    /// The socket's own address, where it is known and tells something.
+    public let local: SocketAddress?
+    /// The other side's address, where there is one.
+    public let remote: SocketAddress?
+    /// Why it failed.
+    public let cause: Cause
+    /// The endpoint as it was meant, where no address is known yet.
+    package let target: String?
+
+    /// An error of an operation.
+    package init(
+        _ operation: Operation, _ cause: Cause, local: SocketAddress? = nil, remote: SocketAddress? = nil,
+        target: String? = nil
+    ) {
+        self.operation = operation
+        self.cause = cause
+        self.local = local
+        self.remote = remote
+        self.target = target
+    }
+
+    /// Whether the peer ended the connection by a reset, or can no longer be written to.
+    public var isReset: Bool { cause == .system(.connectionReset) || cause == .system(.brokenPipe) }
+}
+
+extension SocketError: CustomStringConvertible {
+    /// One sentence: `connect tcp 127.0.0.1:9: connection refused`.
+    public var description: String {
+        if case .endpoint(let error) = cause { return error.description }
+        let place = target ?? (remote ?? local).map { "\($0.transportName) \($0)" }
+        return "\(operation.rawValue)\(place.map { " " + $0 } ?? ""): \(cause)"
+    }
+}
+
+extension SocketError.Cause: CustomStringConvertible {
+    /// What happened, in the words of a person.
+    public var description: String {
+        switch self {
+        case .system(let errno): errno.sentence
+        case .closed: "it is closed"
+        case .timedOut: "timed out"
+        case .cancelled: "cancelled"
+        case .resolution(let name, let reason): "\(name.escapedForTerminal()): \(reason)"
+        case .endpoint(let error): error.reason
+        case .ended(let received): "the peer finished after \(received) bytes, before all had come"
+        case .lineTooLong(let limit): "a line is longer than \(limit) bytes"
+        case .misuse(let what): what
+        }
+    }
+}
+
+extension Errno {
+    /// `strerror(3)`'s text as it stands in the middle of a sentence.
+    package var sentence: String {
+        let text = description
+        guard let first = text.first, text.dropFirst().first?.isUppercase != true else { return text }
+        return first.lowercased() + text.dropFirst()
+    }
+}
+
+extension SocketAddress {
+    /// `tcp` or `unix`: streams are what an error speaks of unless it names its target itself.
+    package var transportName: String {
+        if case .unix = self { "unix" } else { "tcp" }
+    }
+}

@@ -1,0 +1,85 @@
+internal import Loops
+public import SocketCore
+internal import SystemPackage
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#endif
+
+// How a stream ends
+//
+// Each direction ends by itself. `finishSending` sends a FIN: the peer's receive gives nil once it has got everything
+// before it. That is the tutorial's "empty value": nobody sends it, it is how the end reads. The other direction goes on.
+//
+// `close` ends both and frees the socket. If bytes had come that nobody received, or come later, the kernel answers with a
+// reset, and a reset destroys what the peer has not yet read: our last words. Who wants them heard finishes, reads on until
+// the peer finishes too, and closes then: that is `finishAndClose`.
+
+extension Connection {
+    /// Ends the sending direction: the peer receives all that was sent, and then the end. Receiving goes on. Idempotent.
+    ///
+    /// Waits for sends under way only through their turn: what they have not yet passed on is cut. Throws `.closed` after
+    /// `close()`. Corresponds to `shutdown(2)` with `SHUT_WR`.
+    public func finishSending() throws(SocketError) {
+        try shut(CInt(SHUT_WR))
+    }
+
+    /// Ends the receiving direction: a receive under way, and each later one, gives what has come and then nil. Sending
+    /// goes on. Idempotent.
+    ///
+    /// On Linux the peer is not told. Corresponds to `shutdown(2)` with `SHUT_RD`.
+    public func stopReceiving() throws(SocketError) {
+        try shut(CInt(SHUT_RD))
+    }
+
+    private func shut(_ how: CInt) throws(SocketError) {
+        do throws(Errno) {
+            guard try waitable.use({ (fd) throws(Errno) in try System.shutdown(fd, how: how) }) != nil else {
+                throw Errno.badFileDescriptor
+            }
+        } catch .badFileDescriptor {
+            throw error(.shutdown, .closed)
+        } catch .socketNotConnected {
+            // The peer is gone, and with it both directions: there is nothing left to end.
+        } catch {
+            throw self.error(.shutdown, .system(error))
+        }
+        if let trace { trace.tell(.did(.shutdown, .done), of: waitable.rawValue, remoteAddress) }
+    }
+
+    /// Ends both directions at once and frees the socket. Idempotent, and safe from any thread.
+    ///
+    /// Never waits. Verbs under way, in tasks and in threads, fail with `.closed`. What was sent still goes out, unless
+    /// bytes had come that nobody received: then the peer sees a reset. Corresponds to `close(2)`.
+    public func close() {
+        if let trace, !waitable.isClosed { trace.tell(.closed, of: waitable.rawValue, remoteAddress) }
+        waitable.close()
+    }
+
+    /// Closes so that the peer gets all that was sent: finishes sending, reads on and drops what comes until the peer has
+    /// finished too, and closes.
+    ///
+    /// Waits for the peer, at most for `limit` and for 1 MiB of what it still sends.
+    public func finishAndClose(within limit: Duration = .seconds(2)) async {
+        defer { close() }
+        // Once the peer has finished nothing can come any more that would turn the close into a reset.
+        guard !hasPeerFinished, (try? finishSending()) != nil, duplex != .send else { return }
+        receiveDeadline = .after(limit)
+        var dropped = 0
+        while dropped < Self.mostDropped, let more = try? await receive(upTo: 65536) { dropped += more.count }
+    }
+
+    /// Closes so that the peer gets all that was sent; blocks the thread as the form with `await` suspends the task.
+    @available(*, noasync)
+    public func finishAndClose(within limit: Duration = .seconds(2)) {
+        defer { close() }
+        // Once the peer has finished nothing can come any more that would turn the close into a reset.
+        guard !hasPeerFinished, (try? finishSending()) != nil, duplex != .send else { return }
+        receiveDeadline = .after(limit)
+        var dropped = 0
+        while dropped < Self.mostDropped, let more = try? receive(upTo: 65536) { dropped += more.count }
+    }
+
+    private static let mostDropped = 1 << 20
+}

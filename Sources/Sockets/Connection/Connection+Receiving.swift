@@ -1,0 +1,258 @@
+internal import Loops
+public import SocketCore
+internal import SystemPackage
+
+// Each verb's attempt is written once, at the end; the two faces above it differ in how they wait.
+
+extension Connection {
+    /// The most that one `receive(upTo:)` gives, whatever it is asked for: 1 MiB.
+    public static let largestReceive = 1 << 20
+
+    // MARK: In a task
+
+    /// Receives what has come, up to a number of bytes; nil when the peer has finished sending.
+    ///
+    /// Waits until at least one byte has come, the peer finishes, or the connection is closed, cancelled or out of time.
+    /// Zero bytes asked for are zero bytes got, at once. Throws `SocketError`. Corresponds to `recv(2)`.
+    public func receive(upTo count: Int) async throws(SocketError) -> [UInt8]? {
+        try await perform(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
+            try attemptReceive(fd, upTo: count)
+        }
+    }
+
+    /// Receives exactly a number of bytes; nil when the peer has finished before the first of them.
+    ///
+    /// Waits until all have come. Throws `.ended` when the peer finishes in between; then, as after a timeout or a
+    /// cancellation, what has come stays and is what the next receive gets.
+    public func receive(exactly count: Int) async throws(SocketError) -> [UInt8]? {
+        var gathered: [UInt8] = []
+        let isWhole = try await perform(
+            .receive, .receive, undo: { unread.putBack(gathered[...]) }, outcome: { _ in .bytes(gathered.count) }
+        ) { (fd) throws(Errno) in
+            try attemptGather(fd, count, &gathered)
+        }
+        if isWhole { return gathered }
+        if gathered.isEmpty { return nil }
+        throw error(.receive, .ended(received: gathered.count))
+    }
+
+    /// Receives into the free part of a caller's buffer, without allocating; gives the number of bytes, 0 when the peer
+    /// has finished sending or the buffer is full.
+    ///
+    /// Waits like `receive(upTo:)`. Corresponds to `recv(2)`.
+    public func receive(into buffer: inout OutputRawSpan) async throws(SocketError) -> Int {
+        let free = freePart(of: &buffer)
+        let count = try await perform(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
+            try attemptReceive(fd, into: free)
+        }
+        commit(count, to: &buffer)
+        return count
+    }
+
+    /// Receives one line without its end (LF or CR LF); nil when the peer has finished. A last line may lack its end.
+    ///
+    /// Waits until the line is whole. Throws `.lineTooLong` when more than `limit` bytes come without a line end; what has
+    /// come stays and can still be received.
+    public func receiveLine(upTo limit: Int = 65536) async throws(SocketError) -> String? {
+        var search = LineSearch(limit: limit)
+        return try line(
+            try await perform(.receive, .receive, outcome: LineSearch.outcome) { (fd) throws(Errno) in
+                try attemptLine(fd, &search)
+            }, limit)
+    }
+
+    // MARK: In a thread
+
+    /// Receives what has come, up to a number of bytes; nil when the peer has finished sending.
+    ///
+    /// Blocks the thread until at least one byte has come, the peer finishes, or the connection is closed or out of time.
+    /// Throws `SocketError`. Corresponds to `recv(2)`.
+    @available(*, noasync)
+    public func receive(upTo count: Int) throws(SocketError) -> [UInt8]? {
+        try performBlocking(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
+            try attemptReceive(fd, upTo: count)
+        }
+    }
+
+    /// Receives exactly a number of bytes; nil when the peer has finished before the first of them.
+    ///
+    /// Blocks the thread until all have come. Throws as the form with `await` does.
+    @available(*, noasync)
+    public func receive(exactly count: Int) throws(SocketError) -> [UInt8]? {
+        var gathered: [UInt8] = []
+        let isWhole = try performBlocking(
+            .receive, .receive, undo: { unread.putBack(gathered[...]) }, outcome: { _ in .bytes(gathered.count) }
+        ) { (fd) throws(Errno) in
+            try attemptGather(fd, count, &gathered)
+        }
+        if isWhole { return gathered }
+        if gathered.isEmpty { return nil }
+        throw error(.receive, .ended(received: gathered.count))
+    }
+
+    /// Receives into the free part of a caller's buffer, without allocating; gives the number of bytes, 0 when the peer
+    /// has finished sending or the buffer is full.
+    ///
+    /// Blocks the thread like `receive(upTo:)`. Corresponds to `recv(2)`.
+    @available(*, noasync)
+    public func receive(into buffer: inout OutputRawSpan) throws(SocketError) -> Int {
+        let free = freePart(of: &buffer)
+        let count = try performBlocking(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
+            try attemptReceive(fd, into: free)
+        }
+        commit(count, to: &buffer)
+        return count
+    }
+
+    /// Receives one line without its end (LF or CR LF); nil when the peer has finished.
+    ///
+    /// Blocks the thread until the line is whole. Throws as the form with `await` does.
+    @available(*, noasync)
+    public func receiveLine(upTo limit: Int = 65536) throws(SocketError) -> String? {
+        var search = LineSearch(limit: limit)
+        return try line(
+            try performBlocking(.receive, .receive, outcome: LineSearch.outcome) { (fd) throws(Errno) in
+                try attemptLine(fd, &search)
+            }, limit)
+    }
+}
+
+// MARK: - The attempts
+
+extension Connection {
+    private static func outcome(_ bytes: [UInt8]?) -> Trace.Outcome { bytes.map { .bytes($0.count) } ?? .finished }
+    private static func outcome(_ count: Int) -> Trace.Outcome { count > 0 ? .bytes(count) : .finished }
+
+    /// One recv(2), or what is left of earlier ones. Zero is the end of the stream.
+    private func attemptReceive(
+        _ fd: CInt, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(Errno) -> Attempt<Int> {
+        // An empty buffer must not be taken for the end of the stream, which reads as nothing too.
+        guard !buffer.isEmpty else { return .done(0) }
+        guard unread.isEmpty else {
+            let taken = unread.take(upTo: buffer.count)
+            buffer.copyBytes(from: taken)
+            return .done(taken.count)
+        }
+        let result = try System.receive(fd, into: buffer)
+        if case .done(let count) = result {
+            waitable.isDrained = count > 0 && count < buffer.count
+            if count == 0 { hasPeerFinished = true }
+        }
+        return result
+    }
+
+    private func attemptReceive(_ fd: CInt, upTo count: Int) throws(Errno) -> Attempt<[UInt8]?> {
+        guard count > 0 else { return .done([]) }
+        let most = min(count, Self.largestReceive)
+        // Made only now that there may be something: no buffer lives across a wait.
+        var result = Attempt<Int>.wait(.receive)
+        var failure: Errno?
+        let bytes = [UInt8](unsafeUninitializedCapacity: most) { buffer, filled in
+            do throws(Errno) {
+                result = try attemptReceive(fd, into: UnsafeMutableRawBufferPointer(buffer))
+                if case .done(let received) = result { filled = received }
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        switch result {
+        case .wait(let direction): return .wait(direction)
+        case .done(0): return .done(nil)
+        // A small message must not keep a large buffer alive.
+        case .done(let received): return .done(received < most / 2 ? Array(bytes[...]) : bytes)
+        }
+    }
+
+    /// Gathers until `count` bytes are there (true) or the peer has finished (false).
+    private func attemptGather(
+        _ fd: CInt, _ count: Int, _ gathered: inout [UInt8]
+    ) throws(Errno) -> Attempt<Bool> {
+        while gathered.count < count {
+            // The count may come from a peer: memory grows with what has come, not with what was announced.
+            switch try attemptReceive(fd, upTo: min(count - gathered.count, 65536)) {
+            case .wait(let direction): return .wait(direction)
+            case .done(nil):
+                unread.putBack(gathered[...])
+                return .done(false)
+            case .done(let more?): gathered.append(contentsOf: more)
+            }
+        }
+        return .done(true)
+    }
+}
+
+// MARK: - Lines
+
+/// How far the search for a line's end has come, so that no byte is looked at twice.
+struct LineSearch {
+    let limit: Int
+    var searched = 0
+
+    /// A line with the bytes of its end; or what there is, when the peer has finished or it is too long.
+    enum Found {
+        case line([UInt8])
+        case last([UInt8])
+        case tooLong
+    }
+
+    static func outcome(_ found: Found) -> Trace.Outcome {
+        switch found {
+        case .line(let bytes): .bytes(bytes.count)
+        case .last(let bytes): bytes.isEmpty ? .finished : .bytes(bytes.count)
+        case .tooLong: .done
+        }
+    }
+}
+
+extension Connection {
+    private func attemptLine(_ fd: CInt, _ search: inout LineSearch) throws(Errno) -> Attempt<LineSearch.Found> {
+        while true {
+            let held = unread.all
+            if let end = held.dropFirst(search.searched).firstIndex(of: UInt8(ascii: "\n")) {
+                let length = end - held.startIndex + 1
+                if length > search.limit + 2 { return .done(.tooLong) }
+                return .done(.line(Array(unread.take(upTo: length))))
+            }
+            // Room for the end itself, CR LF.
+            if held.count > search.limit + 1 { return .done(.tooLong) }
+            search.searched = held.count
+            // Straight from the socket: what is held has been searched.
+            let kept = unread
+            unread = UnreadBytes()
+            defer { unread.putBack(kept.all) }
+            switch try attemptReceive(fd, upTo: 16384) {
+            case .wait(let direction): return .wait(direction)
+            case .done(let more?): unread.append(more)
+            case .done(nil):
+                defer { unread = UnreadBytes() }
+                return .done(.last(Array(kept.all)))
+            }
+        }
+    }
+
+    private func line(_ found: LineSearch.Found, _ limit: Int) throws(SocketError) -> String? {
+        var bytes: ArraySlice<UInt8>
+        switch found {
+        case .tooLong: throw error(.receive, .lineTooLong(limit: limit))
+        case .line(let whole): bytes = whole[...].dropLast()
+        case .last(let rest):
+            guard !rest.isEmpty else { return nil }
+            bytes = rest[...]
+        }
+        if bytes.last == UInt8(ascii: "\r") { bytes = bytes.dropLast() }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+// MARK: - A caller's buffer
+
+/// The free part of a buffer. Safety: the caller holds the buffer, inout, for as long as the verb lasts.
+private func freePart(of buffer: inout OutputRawSpan) -> UnsafeMutableRawBufferPointer {
+    buffer.withUnsafeMutableBytes { bytes, filled in UnsafeMutableRawBufferPointer(rebasing: bytes[filled...]) }
+}
+
+private func commit(_ count: Int, to buffer: inout OutputRawSpan) {
+    buffer.withUnsafeMutableBytes { _, filled in filled += count }
+}

@@ -1,0 +1,86 @@
+internal import Loops
+public import SocketCore
+internal import SystemPackage
+
+extension Connection {
+    // MARK: In a task
+
+    /// Sends all of the bytes.
+    ///
+    /// Waits while the peer does not read and the kernel's buffer is full. Other sends of this connection wait their turn.
+    /// Nothing to send is sent at once: a stream cannot carry an empty message. Throws `SocketError`; some of the bytes may
+    /// then be on their way. Corresponds to `send(2)`, as often as it takes.
+    public func send(_ bytes: [UInt8]) async throws(SocketError) {
+        try await send(bytes.span.bytes)
+    }
+
+    /// Sends all of a text, as UTF-8.
+    ///
+    /// Waits and throws as `send(_: [UInt8])` does.
+    public func send(_ text: String) async throws(SocketError) {
+        try await send(Array(text.utf8))
+    }
+
+    /// Sends all of the bytes of a span, without copying or allocating.
+    ///
+    /// Waits and throws as `send(_: [UInt8])` does.
+    public func send(_ bytes: RawSpan) async throws(SocketError) {
+        let bytes = pointer(to: bytes)
+        guard !bytes.isEmpty else { return }
+        var sent = 0
+        try await perform(.send, .send, outcome: { .bytes(bytes.count) }) { (fd) throws(Errno) in
+            try attemptSend(fd, bytes, &sent)
+        }
+    }
+
+    // MARK: In a thread
+
+    /// Sends all of the bytes.
+    ///
+    /// Blocks the thread while the peer does not read and the kernel's buffer is full. Throws `SocketError`; some of the
+    /// bytes may then be on their way. Corresponds to `send(2)`, as often as it takes.
+    @available(*, noasync)
+    public func send(_ bytes: [UInt8]) throws(SocketError) {
+        try send(bytes.span.bytes)
+    }
+
+    /// Sends all of a text, as UTF-8.
+    ///
+    /// Blocks and throws as `send(_: [UInt8])` does.
+    @available(*, noasync)
+    public func send(_ text: String) throws(SocketError) {
+        try send(Array(text.utf8))
+    }
+
+    /// Sends all of the bytes of a span, without copying or allocating.
+    ///
+    /// Blocks and throws as `send(_: [UInt8])` does.
+    @available(*, noasync)
+    public func send(_ bytes: RawSpan) throws(SocketError) {
+        let bytes = pointer(to: bytes)
+        guard !bytes.isEmpty else { return }
+        var sent = 0
+        try performBlocking(.send, .send, outcome: { .bytes(bytes.count) }) { (fd) throws(Errno) in
+            try attemptSend(fd, bytes, &sent)
+        }
+    }
+
+    // MARK: The attempt
+
+    private func attemptSend(
+        _ fd: CInt, _ bytes: UnsafeRawBufferPointer, _ sent: inout Int
+    ) throws(Errno) -> Attempt<Void> {
+        while sent < bytes.count {
+            switch try System.send(fd, UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
+            case .wait(let direction): return .wait(direction)
+            case .done(let count): sent += count
+            }
+        }
+        return .done(())
+    }
+}
+
+/// Safety: the span is borrowed for the whole call, waits included, so its memory stays where it is.
+private func pointer(to span: RawSpan) -> UnsafeRawBufferPointer {
+    span.withUnsafeBytes { $0 }
+}

@@ -1,0 +1,200 @@
+internal import Loops
+internal import SocketCore
+internal import SystemPackage
+
+// The two drivers
+//
+// A verb is an attempt: one try at its system call, which gives the verb's value or says what to wait for. What is here
+// repeats the attempt, in a task or in a thread, and is the only code that waits for a descriptor. So here, and nowhere
+// else, is a wait traced, a deadline kept, and a close or a cancellation noticed.
+
+/// A socket with verbs: what the drivers need to know of it.
+protocol DrivenSocket: AnyObject, Sendable {
+    var waitable: Waitable { get }
+    var trace: Trace? { get }
+    /// Which turn a verb in a direction takes; or why there is none.
+    func turn(for direction: Direction) throws(SocketError) -> Direction
+    /// Whether received bytes are held back, so that a receive need not wait.
+    var holdsUnread: Bool { get }
+    func error(_ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError
+}
+
+extension DrivenSocket {
+    var holdsUnread: Bool { false }
+    func turn(for direction: Direction) throws(SocketError) -> Direction { direction }
+}
+
+// MARK: - In a task
+
+extension DrivenSocket {
+    /// Performs a verb: takes its turn, and repeats the attempt until it gives a value, suspending the task meanwhile.
+    /// `undo` is called with the turn still held when the verb fails.
+    @inline(__always)
+    func perform<Value>(
+        _ operation: SocketError.Operation, _ direction: Direction,
+        undo: () -> Void = {}, outcome: (Value) -> Trace.Outcome,
+        _ attempt: (CInt) throws(Errno) -> Attempt<Value>
+    ) async throws(SocketError) -> Value {
+        let turn = try turn(for: direction)
+        if waitable.tryTakeTurn(turn) != .mine { try await queue(operation, turn) }
+        defer { waitable.giveTurn(turn) }
+        do throws(SocketError) {
+            if Task.isCancelled { throw error(operation, .cancelled) }
+            if waitable.deadline(direction).isPast { throw error(operation, .timedOut) }
+            var mustWait: Direction? = direction == .receive && waitable.isDrained && !holdsUnread ? .receive : nil
+            var waited: UInt64?
+            while true {
+                if let awaited = mustWait {
+                    if trace != nil, waited == nil { waited = System.now }
+                    if try await waitable.wait(for: awaited) == .recheck { try recheck(operation, awaited, waited) }
+                    if direction == .receive { waitable.isDrained = false }
+                }
+                let result: Attempt<Value>
+                do throws(Errno) {
+                    result = try attempt(waitable.rawValue)
+                } catch {
+                    throw failed(operation, error, waited)
+                }
+                switch result {
+                case .wait(let next):
+                    mustWait = next
+                case .done(let value):
+                    if let trace { tell(trace, operation, waited, outcome(value)) }
+                    if mustWait == nil, waitable.tookWithoutWait(direction) { await Task.yield() }
+                    return value
+                }
+            }
+        } catch {
+            undo()
+            throw error
+        }
+    }
+
+    /// Waits for the turn behind those who came first.
+    private func queue(_ operation: SocketError.Operation, _ turn: Direction) async throws(SocketError) {
+        while true {
+            if waitable.isClosed { throw error(operation, .closed) }
+            if Task.isCancelled { throw error(operation, .cancelled) }
+            if waitable.deadline(turn).isPast { throw error(operation, .timedOut) }
+            if waitable.isLoopClosed { throw error(operation, .closed) }
+            if try await waitable.waitForTurn(turn) == .ready { return }
+        }
+    }
+
+    /// Why a wait ended though nothing was ready; returns when it is to be taken up again.
+    private func recheck(
+        _ operation: SocketError.Operation, _ direction: Direction, _ waited: UInt64?
+    ) throws(SocketError) {
+        let cause: SocketError.Cause
+        if waitable.isClosed || waitable.isLoopClosed {
+            cause = .closed
+        } else if let failure = waitable.failure {
+            cause = .system(failure)
+        } else if Task.isCancelled {
+            cause = .cancelled
+        } else if waitable.hasTimedOut(direction) {
+            cause = .timedOut
+        } else {
+            return
+        }
+        let error = error(operation, cause)
+        if let trace { tell(trace, operation, waited, .failed(cause)) }
+        throw error
+    }
+
+    private func failed(_ operation: SocketError.Operation, _ errno: Errno, _ waited: UInt64?) -> SocketError {
+        // A close may have come between the wake and the system call; what it says then is no news.
+        let cause: SocketError.Cause = waitable.isClosed ? .closed : .system(errno)
+        if let trace { tell(trace, operation, waited, .failed(cause)) }
+        return error(operation, cause)
+    }
+
+    private func tell(
+        _ trace: Trace, _ operation: SocketError.Operation, _ waited: UInt64?, _ outcome: Trace.Outcome
+    ) {
+        if let waited {
+            let duration = Duration.nanoseconds(Int64(clamping: System.now &- waited))
+            trace.tell(.waited(operation, duration, until: outcome), of: waitable.rawValue, who)
+        }
+        trace.tell(.did(operation, outcome), of: waitable.rawValue, who)
+    }
+
+    /// The address that tells this socket from others: the peer's, or a listener's own.
+    var who: SocketAddress? {
+        let named = error(.option, .closed)
+        return named.remote ?? named.local
+    }
+}
+
+// MARK: - In a thread
+
+extension DrivenSocket {
+    /// Performs a verb as the other `perform` does, blocking the thread meanwhile.
+    @inline(__always)
+    func performBlocking<Value>(
+        _ operation: SocketError.Operation, _ direction: Direction,
+        undo: () -> Void = {}, outcome: (Value) -> Trace.Outcome,
+        _ attempt: (CInt) throws(Errno) -> Attempt<Value>
+    ) throws(SocketError) -> Value {
+        try refuseOnLoop(operation)
+        let turn = try turn(for: direction)
+        if waitable.tryTakeTurn(turn) != .mine { try queueBlocking(operation, turn) }
+        defer { waitable.giveTurn(turn) }
+        do throws(SocketError) {
+            if waitable.deadline(direction).isPast { throw error(operation, .timedOut) }
+            var waited: UInt64?
+            while true {
+                let result: Attempt<Value>
+                do throws(Errno) {
+                    result = try attempt(waitable.rawValue)
+                } catch {
+                    throw failed(operation, error, waited)
+                }
+                switch result {
+                case .wait(let next):
+                    if trace != nil, waited == nil { waited = System.now }
+                    try waitBlocking(operation, next, waited)
+                    if direction == .receive { waitable.isDrained = false }
+                case .done(let value):
+                    if let trace { tell(trace, operation, waited, outcome(value)) }
+                    return value
+                }
+            }
+        } catch {
+            undo()
+            throw error
+        }
+    }
+
+    private func waitBlocking(
+        _ operation: SocketError.Operation, _ direction: Direction, _ waited: UInt64?
+    ) throws(SocketError) {
+        let wake: Wake
+        do throws(Errno) {
+            wake = try waitable.waitBlocking(for: direction)
+        } catch {
+            throw failed(operation, error, waited)
+        }
+        if wake == .recheck { try recheck(operation, direction, waited) }
+    }
+
+    private func queueBlocking(_ operation: SocketError.Operation, _ turn: Direction) throws(SocketError) {
+        while true {
+            if waitable.isClosed { throw error(operation, .closed) }
+            if waitable.deadline(turn).isPast { throw error(operation, .timedOut) }
+            do throws(Errno) {
+                if try waitable.waitForTurnBlocking(turn) == .ready { return }
+            } catch {
+                throw failed(operation, error, nil)
+            }
+        }
+    }
+
+    /// A blocked loop would stop every client of it: an error at once, instead of a server that hangs now and then.
+    func refuseOnLoop(_ operation: SocketError.Operation) throws(SocketError) {
+        guard EventLoop.current != nil else { return }
+        throw error(
+            operation,
+            .misuse("a blocking call on an event loop's thread would stop all of its clients; use the form with await"))
+    }
+}

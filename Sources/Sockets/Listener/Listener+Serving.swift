@@ -1,0 +1,126 @@
+public import Loops
+public import SocketCore
+internal import Synchronization
+internal import SystemPackage
+
+// The answer to the tutorial's last sentence
+//
+// One task accepts. Each client gets a task of its own, in which `body` runs as if the client were the only one, and each
+// of these tasks belongs to one of the event loops: where `body` waits, the loop's thread goes on with another client.
+//
+// The tasks are children of the one that called `serve`. So nothing outlives it, and cancelling it cancels them all.
+
+extension Listener {
+    /// Serves every client at once: runs `body` for each, in a task of its own on one of the event loops.
+    ///
+    /// Waits, and returns when the listener is closed and the last client's task has ended, or when it is cancelled, which
+    /// ends the clients' tasks too. When `body` returns, the connection is closed so that the peer gets all that was sent.
+    /// When it throws, that client's connection alone is closed, and the error goes to `onError` (unless it is given, to
+    /// the trace). At `limit` clients the others queue; without one, as many are served as there are descriptors. When
+    /// these run out the clients queue likewise, and accepting goes on when there are some.
+    ///
+    /// A `body` that computes for long holds up all clients of its loop. Let it compute elsewhere, with
+    /// `withTaskExecutorPreference(nil)` or `Task.detached`.
+    @concurrent
+    public func serve(
+        on loops: EventLoopGroup? = nil, limit: Int = .max, idleTimeout: Duration? = nil,
+        onError: (@Sendable (Connection, any Error) -> Void)? = nil,
+        _ body: @escaping @Sendable (Connection) async throws -> Void
+    ) async throws(SocketError) {
+        let group: EventLoopGroup
+        if let loops { group = loops } else { group = try EventLoopGroup.shared }
+        let clients = ClientCount(limit: limit, loops: group.loops.count)
+        let server = Server(
+            listener: self, group: group, clients: clients, idleTimeout: idleTimeout, onError: onError, body: body)
+        servers.withLock { $0.append(clients) }
+        defer { servers.withLock { $0.removeAll { $0 === clients } } }
+        let failure = await withTaskExecutorPreference(group.next()) { await server.run() }
+        if let failure { throw failure }
+    }
+}
+
+/// One `serve` under way.
+private struct Server: Sendable {
+    let listener: Listener
+    let group: EventLoopGroup
+    let clients: ClientCount
+    let idleTimeout: Duration?
+    let onError: (@Sendable (Connection, any Error) -> Void)?
+    let body: @Sendable (Connection) async throws -> Void
+
+    /// Accepts until the listener is closed, the task is cancelled, or it can never work again; then why, unless it was
+    /// one of the first two. All clients' tasks have ended by then.
+    func run() async -> SocketError? {
+        // An ordinary group would keep each ended client until the end.
+        await withDiscardingTaskGroup { tasks in
+            var shortage = Shortage()
+            while true {
+                do throws(SocketError) {
+                    while clients.isFull {
+                        if listener.waitable.isClosed { return nil }
+                        try await clients.waitForChange(until: .never)
+                    }
+                    let connection = try await listener.accept()
+                    shortage = Shortage()
+                    let loop = clients.enter()
+                    tasks.addTask(executorPreference: group.loops[loop]) {
+                        await serve(connection)
+                        clients.leave(loop)
+                    }
+                } catch {
+                    switch error.cause {
+                    case .closed, .cancelled:
+                        return nil
+                    case .system(let errno) where errno.isShortage:
+                        if shortage.isFirst { tell("\(error); the next clients queue") }
+                        // Accepting again at once would fail again at once, for ever.
+                        try? await clients.waitForChange(until: .after(shortage.pause()))
+                    default:
+                        tasks.cancelAll()
+                        return error
+                    }
+                }
+            }
+        }
+    }
+
+    private func tell(_ trouble: String) {
+        listener.trace?.tell(.clientFailed(trouble), of: listener.waitable.rawValue, listener.address)
+    }
+
+    private func serve(_ connection: Connection) async {
+        connection.idleTimeout = idleTimeout
+        let waitable = connection.waitable
+        if let loop = EventLoop.current { waitable.adopt(loop) }
+        waitable.setServedTask(currentTask)
+        do {
+            try await withTaskCancellationHandler {
+                try await body(connection)
+                if !connection.hasPeerFinished { await connection.finishAndClose() }
+            } onCancel: {
+                waitable.taskWasCancelled()
+            }
+        } catch {
+            if let onError {
+                onError(connection, error)
+            } else {
+                connection.trace?.tell(.clientFailed("\(error)"), of: waitable.rawValue, connection.remoteAddress)
+            }
+        }
+        // The task's number may be another's as soon as it has ended.
+        waitable.setServedTask(nil)
+        connection.close()
+    }
+}
+
+/// How long to leave off accepting when descriptors or memory have run out: 5 ms, doubled up to half a second.
+private struct Shortage {
+    private var next = Duration.milliseconds(5)
+
+    var isFirst: Bool { next == .milliseconds(5) }
+
+    mutating func pause() -> Duration {
+        defer { next = min(next * 2, .milliseconds(500)) }
+        return next
+    }
+}

@@ -1,0 +1,149 @@
+internal import Loops
+public import SocketCore
+internal import SystemPackage
+internal import Synchronization
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#endif
+
+/// The tutorial's listening socket: bound to an address, and accepting clients.
+///
+/// `listen(2)`'s number, the backlog, limits how many clients may queue until they are accepted. It is no limit on how many
+/// are served; that is `serve`'s.
+public final class Listener: Sendable {
+    /// The address it is bound to, with the port that the system chose where 0 was asked for (`getsockname(2)`).
+    public let address: SocketAddress
+    /// The rule of who may speak when, for the connections it accepts.
+    public let duplex: Duplex
+    let trace: Trace?
+    package let waitable: Waitable
+    /// The file of a Unix listener, which goes away with it.
+    private let path: UnixPath?
+    /// The servers that may be waiting for room instead of for clients.
+    let servers = Mutex<[ClientCount]>([])
+
+    /// How many clients may queue unless told otherwise; the system cuts it to `net.core.somaxconn`.
+    public static let defaultBacklog = 4096
+
+    /// Listens on an endpoint, such as `127.0.0.5:8520`, `[::1]:8520`, `:8520` (every address of this machine) or
+    /// `/run/a.sock`. Port 0 means a free port.
+    ///
+    /// Never waits, so it takes addresses and `localhost`, and refuses other names: resolve them first. A Unix path gets
+    /// the mode 0600 from its first moment; a path that a dead listener of this user left behind is taken over. Throws
+    /// `SocketError`. Corresponds to `socket(2)`, `bind(2)` and `listen(2)`.
+    public convenience init(
+        on endpoint: String, backlog: Int? = nil, duplex: Duplex? = nil, trace: Trace? = nil
+    ) throws(SocketError) {
+        try self.init(on: Endpoint.parsed(endpoint), backlog: backlog, duplex: duplex, trace: trace)
+    }
+
+    /// Listens on an endpoint; see `init(on: String)`.
+    public convenience init(
+        on endpoint: Endpoint, backlog: Int? = nil, duplex: Duplex? = nil, trace: Trace? = nil
+    ) throws(SocketError) {
+        try self.init(bound: endpoint, duplex: duplex, trace: trace)
+        if let backlog {
+            try listen(backlog: backlog)
+        } else {
+            try listen(backlog: endpoint.backlog)
+        }
+    }
+
+    /// Binds to an endpoint without listening yet: a client that connects now is refused. `listen(backlog:)` opens it.
+    ///
+    /// Never waits; throws as `init(on:)` does. Corresponds to `socket(2)` and `bind(2)`.
+    public init(bound endpoint: Endpoint, duplex: Duplex? = nil, trace: Trace? = nil) throws(SocketError) {
+        let made = try Binding.make(endpoint, trace: trace)
+        self.trace = trace
+        self.duplex = try endpoint.duplex(or: duplex)
+        address = made.address
+        path = made.path
+        waitable = made.waitable
+    }
+
+    /// Takes over a listening stream socket that was made elsewhere, and makes it non-blocking and close-on-exec. From then
+    /// on it is this listener's to close, unless this throws. A Unix path stays when it closes.
+    ///
+    /// Throws when it is no stream socket, or has no address.
+    public init(adopting descriptor: CInt, duplex: Duplex = .full, trace: Trace? = nil) throws(SocketError) {
+        do throws(Errno) {
+            address = try adopt(descriptor) { (fd) throws(Errno) in try System.localAddress(fd) }
+        } catch {
+            throw SocketError(.adopt, .system(error), target: "descriptor \(descriptor)")
+        }
+        self.trace = trace
+        self.duplex = duplex
+        path = nil
+        waitable = Waitable(Descriptor(owning: descriptor), shortReadsDrain: false)
+        waitable.markShared()
+    }
+
+    deinit { close() }
+
+    /// Lets clients connect; up to `backlog` of them queue until they are accepted. May be called again with another number.
+    ///
+    /// Never waits. Corresponds to `listen(2)`.
+    public func listen(backlog: Int = Listener.defaultBacklog) throws(SocketError) {
+        do throws(Errno) {
+            let done: Void? = try waitable.use { (fd) throws(Errno) in
+                try System.listen(fd, backlog: CInt(clamping: max(0, backlog)))
+            }
+            if done == nil { throw Errno.badFileDescriptor }
+        } catch .badFileDescriptor {
+            throw error(.listen, .closed)
+        } catch {
+            throw self.error(.listen, .system(error))
+        }
+        trace?.tell(.listening(backlog: backlog), of: waitable.rawValue, address)
+    }
+
+    /// The endpoint to connect to, from a program on this machine.
+    public var endpoint: Endpoint { Endpoint(address) }
+
+    /// How the socket looks to the kernel now; nil after `close()`.
+    public var socketDescription: SocketDescription? {
+        (try? waitable.use { SocketDescription(of: $0) }) ?? nil
+    }
+
+    /// Until when accepting may wait; a change takes effect on waits under way. See `Connection.receiveDeadline`.
+    public var acceptDeadline: Deadline {
+        get { waitable.deadline(.receive) }
+        set { waitable.setDeadline(newValue, .receive) }
+    }
+
+    /// Stops accepting, frees the address, and removes the file of a Unix listener if it is still its own. Idempotent, and
+    /// safe from any thread.
+    ///
+    /// Never waits. An accept under way fails with `.closed`; a `serve` lets its clients finish and returns. Clients that
+    /// were still queueing see a reset. Corresponds to `close(2)`.
+    public func close() {
+        if !waitable.isClosed {
+            trace?.tell(.closed, of: waitable.rawValue, address)
+            // Before the socket goes: whoever then finds no file makes his own, and ours cannot be his.
+            path?.remove()
+        }
+        waitable.close()
+        for clients in servers.withLock({ $0 }) { clients.ring() }
+    }
+}
+
+extension Listener: DrivenSocket {
+    func error(_ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
+        SocketError(operation, cause, local: address)
+    }
+}
+
+extension Endpoint {
+    /// The `backlog` parameter, or the default.
+    var backlog: Int {
+        get throws(SocketError) {
+            guard let written = self["backlog"] else { return Listener.defaultBacklog }
+            guard let number = strictNumber(written.value.utf8), let backlog = CInt(exactly: number) else {
+                throw refused(.listen, "backlog is a number, such as 128", at: written.position)
+            }
+            return Int(backlog)
+        }
+    }
+}

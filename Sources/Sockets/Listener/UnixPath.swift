@@ -1,0 +1,53 @@
+internal import SocketCore
+internal import SystemPackage
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#endif
+
+/// The file that a Unix listener makes by binding, and owes to remove.
+///
+/// The kernel leaves it behind when the socket is closed, and then refuses to bind to it again. So a listener removes its
+/// own at the end, and takes over one that a killed listener left: only if it is a socket, belongs to this user, and nobody
+/// answers there. Between the look and the removal another program may put its own there; it would have to be this user's.
+struct UnixPath: Sendable {
+    private let path: String
+    private let status: System.FileStatus
+
+    /// Binds, with the mode 0600 from the first moment; nil for an abstract name, which is no file.
+    static func bind(_ descriptor: CInt, to address: UnixAddress) throws(Errno) -> UnixPath? {
+        guard let path = address.path else {
+            try System.bind(descriptor, to: .unix(address))
+            return nil
+        }
+        // Linux makes the file with the socket's own mode, less the umask: no moment in between, as with chmod(2), and no
+        // change of the umask for all threads.
+        try System.setMode(descriptor, 0o600)
+        do throws(Errno) {
+            try System.bind(descriptor, to: .unix(address))
+        } catch .addressInUse {
+            guard let stale = try? System.status(path), isStale(stale, address) else { throw .addressInUse }
+            if (try? System.status(path)) == stale { try System.unlink(path) }
+            try System.bind(descriptor, to: .unix(address))
+        }
+        return UnixPath(path: path, status: try System.status(path))
+    }
+
+    /// Whether a file is a socket of this user's that nobody listens on.
+    private static func isStale(_ status: System.FileStatus, _ address: UnixAddress) -> Bool {
+        guard status.isSocket, status.owner == System.effectiveUser else { return false }
+        do throws(Errno) {
+            let probe = try System.socket(family: AF_UNIX)
+            _ = try System.connect(probe.rawValue, to: .unix(address))
+            return false
+        } catch {
+            return error == .connectionRefused
+        }
+    }
+
+    /// Removes the file, unless it is another's by now.
+    func remove() {
+        if (try? System.status(path)) == status { try? System.unlink(path) }
+    }
+}

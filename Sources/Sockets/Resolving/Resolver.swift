@@ -1,0 +1,143 @@
+internal import Loops
+internal import SocketCore
+internal import Synchronization
+internal import SystemPackage
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#endif
+
+/// Turns names into addresses, never on a loop's thread and never on the caller's: `getaddrinfo(3)` blocks as long as it
+/// likes and cannot be told to stop.
+///
+/// Threads are started as they are needed, up to a limit, and end when no name is left to look up. A caller that gives up
+/// leaves its look-up to end by itself.
+enum Resolver {
+    private static let mostThreads = 8
+
+    private struct State {
+        var waiting: [Lookup] = []
+        var threads = 0
+    }
+    private static let state = Mutex(State())
+
+    /// One name on its way to its addresses.
+    final class Lookup: Sendable {
+        let name: String
+        let port: UInt16
+        let bell = Bell()
+        let result = Mutex<Result<[SocketAddress], SocketError>?>(nil)
+
+        init(name: String, port: UInt16) {
+            self.name = name
+            self.port = port
+        }
+
+        fileprivate func run() {
+            let found = lookUp(name, port)
+            result.withLock { $0 = found }
+            bell.ring()
+        }
+    }
+
+    /// The addresses of a name, in the order to try them in.
+    ///
+    /// Waits until they are found, the deadline passes or the task is cancelled.
+    static func addresses(of name: String, port: UInt16, until deadline: Deadline) async throws(SocketError) -> [SocketAddress] {
+        let lookup = try start(name, port)
+        do throws(SocketError) {
+            _ = try await lookup.bell.wait(until: deadline, .resolve)
+        } catch {
+            throw SocketError(.resolve, error.cause, target: name)
+        }
+        return try finish(lookup)
+    }
+
+    /// The same, blocking the thread.
+    static func addressesBlocking(of name: String, port: UInt16, until deadline: Deadline) throws(SocketError) -> [SocketAddress] {
+        let lookup = try start(name, port)
+        do throws(Errno) {
+            _ = try lookup.bell.waitBlocking(until: deadline)
+        } catch {
+            throw SocketError(.resolve, .system(error), target: name)
+        }
+        return try finish(lookup)
+    }
+
+    private static func finish(_ lookup: Lookup) throws(SocketError) -> [SocketAddress] {
+        guard let result = lookup.result.withLock({ $0 }) else {
+            throw SocketError(.resolve, .timedOut, target: lookup.name)
+        }
+        return try result.get()
+    }
+
+    private static func start(_ name: String, _ port: UInt16) throws(SocketError) -> Lookup {
+        let lookup = Lookup(name: name, port: port)
+        let needsThread = state.withLock { state in
+            state.waiting.append(lookup)
+            guard state.threads < mostThreads else { return false }
+            state.threads += 1
+            return true
+        }
+        guard needsThread else { return lookup }
+        var thread = pthread_t()
+        let code = pthread_create(&thread, nil, { _ in Resolver.work(); return nil }, nil)
+        if code == 0 {
+            pthread_detach(thread)
+        } else {
+            let isAlone = state.withLock { state in
+                state.threads -= 1
+                guard state.threads == 0 else { return false }
+                state.waiting.removeAll { $0 === lookup }
+                return true
+            }
+            if isAlone { throw SocketError(.resolve, .system(Errno(rawValue: code)), target: name) }
+        }
+        return lookup
+    }
+
+    /// What a thread does: one look-up after another, until there is none.
+    private static func work() {
+        while true {
+            let next: Lookup? = state.withLock { state in
+                if state.waiting.isEmpty {
+                    state.threads -= 1
+                    return nil
+                }
+                return state.waiting.removeFirst()
+            }
+            guard let next else { return }
+            next.run()
+        }
+    }
+
+    private static func lookUp(_ name: String, _ port: UInt16) -> Result<[SocketAddress], SocketError> {
+        var hints = addrinfo()
+        hints.ai_socktype = System.kindStream
+        var list: UnsafeMutablePointer<addrinfo>?
+        let code = getaddrinfo(name, nil, &hints, &list)
+        defer { if let list { freeaddrinfo(list) } }
+        guard code == 0 else { return .failure(failure(name, code)) }
+        var found: [SocketAddress] = []
+        var entry = list
+        while let info = entry?.pointee {
+            let bytes = UnsafeRawBufferPointer(start: info.ai_addr, count: Int(info.ai_addrlen))
+            if let address = SocketAddress(kernel: bytes)?.with(port: port), !found.contains(address) {
+                found.append(address)
+            }
+            entry = info.ai_next
+        }
+        return found.isEmpty ? .failure(failure(name, EAI_NONAME)) : .success(found)
+    }
+
+    private static func failure(_ name: String, _ code: CInt) -> SocketError {
+        let reason =
+            switch code {
+            case EAI_NONAME: "no such name; check its spelling, or write an address"
+            case EAI_AGAIN: "no name server answered; try again later, or write an address"
+            default: String(cString: gai_strerror(code))
+            }
+        return SocketError(.resolve, .resolution(name: name, reason: reason))
+    }
+}

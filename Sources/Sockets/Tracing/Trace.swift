@@ -1,0 +1,128 @@
+public import SocketCore
+
+/// What sockets did, when they waited, for what, and how long: told as it happens.
+///
+/// A trace is given to a `Listener` or a `Connection` when it is made, and an accepted connection has its listener's.
+/// Without one nothing is measured and nothing is made.
+public struct Trace: Sendable {
+    private let sink: @Sendable (Event) -> Void
+
+    /// A trace that hands each event to `sink`, on the thread where it happened. `sink` must not wait.
+    public init(_ sink: @escaping @Sendable (Event) -> Void) {
+        self.sink = sink
+    }
+
+    /// A trace that hands each event to `write` as one line of text, without a newline.
+    public static func lines(to write: @escaping @Sendable (String) -> Void) -> Trace {
+        Trace { write($0.description) }
+    }
+
+    /// Something that a socket did or that happened to it.
+    public struct Event: Sendable, CustomStringConvertible {
+        /// The socket's descriptor, as a number.
+        public let descriptor: CInt
+        /// The address that tells it from others: the peer's, or a listener's own.
+        public let who: SocketAddress?
+        /// What it was.
+        public let action: Action
+
+        /// One line of text, safe for a terminal.
+        public var description: String {
+            switch action {
+            case .stage(let stage, let socket, let queued):
+                let waited = queued.map { ", after \($0.inSeconds) s in the listener's queue" } ?? ""
+                return "\(stage.rawValue) \(socket)\(waited)"
+            case .listening(let backlog):
+                return "listening on \(name), up to \(backlog) clients queue"
+            case .waited(.accept, let duration, let outcome):
+                return "accept waited \(duration.inSeconds) s, until \(outcome)"
+            case .waited(let operation, let duration, let outcome):
+                return "\(name): \(operation.rawValue) waited \(duration.inSeconds) s, until \(outcome)"
+            case .did(let operation, let outcome):
+                return "\(name): \(operation.rawValue): \(outcome)"
+            case .clientFailed(let reason):
+                return "\(name): \(reason)"
+            case .closed:
+                return "\(name): closed fd \(descriptor)"
+            }
+        }
+
+        private var name: String { who.map(\.description) ?? "fd \(descriptor)" }
+    }
+
+    /// The stages of a socket's life in the tutorial.
+    public enum Stage: String, Sendable {
+        /// `socket(2)` made it.
+        case created
+        /// `bind(2)` gave it an address; nobody can connect yet.
+        case bound
+        /// `accept(2)` made it: the peer's end of a client's connection.
+        case accepted
+        /// `connect(2)` made the client's socket one end of a connection.
+        case connected
+    }
+
+    /// What happened.
+    public enum Action: Sendable {
+        /// A stage was reached; how the socket looks now, and how long an accepted one had been queueing.
+        case stage(Stage, SocketDescription, queued: Duration?)
+        /// `listen(2)`: from now on clients can connect, and this many may queue until they are accepted.
+        case listening(backlog: Int)
+        /// A verb waited so long, until this ended it.
+        case waited(SocketError.Operation, Duration, until: Outcome)
+        /// A verb ended so.
+        case did(SocketError.Operation, Outcome)
+        /// A client's body threw an error; the others go on.
+        case clientFailed(String)
+        /// The socket was closed.
+        case closed
+    }
+
+    /// How a verb ended.
+    public enum Outcome: Sendable, CustomStringConvertible {
+        /// So many bytes went through.
+        case bytes(Int)
+        /// The peer has finished sending.
+        case finished
+        /// A client connected from this address.
+        case client(SocketAddress)
+        /// It is done.
+        case done
+        /// It failed.
+        case failed(SocketError.Cause)
+
+        /// The end of a sentence that begins with "until".
+        public var description: String {
+            switch self {
+            case .bytes(1): "1 byte went through"
+            case .bytes(let count): "\(count) bytes went through"
+            case .finished: "the peer finished sending"
+            case .client(let address): "\(address) connected"
+            case .done: "it was done"
+            case .failed(let cause): "it failed: \(cause)"
+            }
+        }
+    }
+
+    func tell(_ action: Action, of descriptor: CInt, _ who: SocketAddress?) {
+        sink(Event(descriptor: descriptor, who: who, action: action))
+    }
+
+    func tell(_ stage: Stage, of descriptor: CInt, queued: Duration? = nil) {
+        tell(.stage(stage, SocketDescription(of: descriptor), queued: queued), of: descriptor, nil)
+    }
+
+    /// Tells of a wait that is no socket's, such as the one for a keyboard.
+    package func tellWait(of name: String, _ duration: Duration, until outcome: Outcome) {
+        sink(Event(descriptor: -1, who: nil, action: .waited(.receive, duration, until: outcome)))
+    }
+}
+
+extension Duration {
+    /// Seconds with three digits behind the point.
+    package var inSeconds: String {
+        let milliseconds = clampedNanoseconds / 1_000_000
+        let rest = String(milliseconds % 1000)
+        return "\(milliseconds / 1000).\(String(repeating: "0", count: 3 - rest.count))\(rest)"
+    }
+}
