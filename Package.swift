@@ -42,6 +42,17 @@ let package = Package(
             dependencies: ["Sockets", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: swift),
         .executableTarget(name: "pier", dependencies: ["PierKit", "Sockets"], swiftSettings: swift),
+
+        // A test target for each layer, and one that runs the command as its users do.
+        .target(
+            name: "TestSupport",
+            dependencies: ["Sockets", "SocketCore", .product(name: "SystemPackage", package: "swift-system")],
+            path: "Tests/TestSupport", swiftSettings: swift),
+        .testTarget(name: "SocketCoreTests", dependencies: ["SocketCore", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "LoopsTests", dependencies: ["Loops", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "SocketsTests", dependencies: ["Sockets", "Loops", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "PierKitTests", dependencies: ["PierKit", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "EndToEndTests", dependencies: ["pier", "TestSupport"], swiftSettings: swift),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -52,6 +52,13 @@ public final class EventLoopGroup: Sendable {
         return loops[Int(UInt(bitPattern: index) % UInt(loops.count))]
     }
 
+    /// Has everything that waits in the loops look whether its task was cancelled.
+    package func recheckAll() {
+        for loop in loops {
+            _ = loop.execute { for waitable in loop.local.pointee.registry.all { waitable.recheck() } }
+        }
+    }
+
     /// Ends the loops: whatever waits in them fails with `.closed`, and their threads are joined. Idempotent.
     public func close() {
         for loop in loops { loop.close() }

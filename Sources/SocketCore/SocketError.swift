@@ -55,26 +55,41 @@ public struct SocketError: Error, Sendable {
     }
 
     /// What was tried.
-    public let operation: Operation
+    public var operation: Operation { details.operation }
     /// The socket's own address, where it is known and tells something.
-    public let local: SocketAddress?
+    public var local: SocketAddress? { details.local }
     /// The other side's address, where there is one.
-    public let remote: SocketAddress?
+    public var remote: SocketAddress? { details.remote }
     /// Why it failed.
-    public let cause: Cause
+    public var cause: Cause { details.cause }
     /// The endpoint as it was meant, where no address is known yet.
-    package let target: String?
+    package var target: String? { details.target }
+
+    /// In an object, so that an error is one word: the frame of every waiting task holds room for some.
+    private final class Details: Sendable {
+        let operation: Operation
+        let local: SocketAddress?
+        let remote: SocketAddress?
+        let cause: Cause
+        let target: String?
+
+        init(_ operation: Operation, _ cause: Cause, _ local: SocketAddress?, _ remote: SocketAddress?, _ target: String?) {
+            self.operation = operation
+            self.local = local
+            self.remote = remote
+            self.cause = cause
+            self.target = target
+        }
+    }
+    private let details: Details
 
     /// An error of an operation.
+    @inline(never)
     package init(
         _ operation: Operation, _ cause: Cause, local: SocketAddress? = nil, remote: SocketAddress? = nil,
         target: String? = nil
     ) {
-        self.operation = operation
-        self.cause = cause
-        self.local = local
-        self.remote = remote
-        self.target = target
+        details = Details(operation, cause, local, remote, target)
     }
 
     /// Whether the peer ended the connection by a reset, or can no longer be written to.

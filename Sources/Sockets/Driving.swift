@@ -29,6 +29,8 @@ extension DrivenSocket {
 extension DrivenSocket {
     /// Performs a verb: takes its turn, and repeats the attempt until it gives a value, suspending the task meanwhile.
     /// `undo` is called with the turn still held when the verb fails.
+    ///
+    /// What stands here is in the frame of each waiting task, so whatever need not be is in a function of its own.
     @inline(__always)
     func perform<Value>(
         _ operation: SocketError.Operation, _ direction: Direction,
@@ -38,52 +40,66 @@ extension DrivenSocket {
         let turn = try turn(for: direction)
         if waitable.tryTakeTurn(turn) != .mine { try await queue(operation, turn) }
         defer { waitable.giveTurn(turn) }
-        do throws(SocketError) {
-            if Task.isCancelled { throw error(operation, .cancelled) }
-            if waitable.deadline(direction).isPast { throw error(operation, .timedOut) }
-            var mustWait: Direction? = direction == .receive && waitable.isDrained && !holdsUnread ? .receive : nil
-            var waited: UInt64?
-            while true {
-                if let awaited = mustWait {
-                    if trace != nil, waited == nil { waited = System.now }
-                    if try await waitable.wait(for: awaited) == .recheck { try recheck(operation, awaited, waited) }
-                    if direction == .receive { waitable.isDrained = false }
-                }
-                let result: Attempt<Value>
-                do throws(Errno) {
-                    result = try attempt(waitable.rawValue)
-                } catch {
-                    throw failed(operation, error, waited)
-                }
-                switch result {
-                case .wait(let next):
-                    mustWait = next
-                case .done(let value):
-                    if let trace { tell(trace, operation, waited, outcome(value)) }
-                    if mustWait == nil, waitable.tookWithoutWait(direction) { await Task.yield() }
-                    return value
-                }
-            }
-        } catch {
+        if let refusal = refusal(operation, direction) {
             undo()
-            throw error
+            throw refusal
+        }
+        var mustWait: Direction? = direction == .receive && waitable.isDrained && !holdsUnread ? .receive : nil
+        var waited: UInt64 = 0
+        while true {
+            if let awaited = mustWait {
+                if trace != nil, waited == 0 { waited = System.now }
+                do throws(SocketError) {
+                    try waitable.register()
+                    let wake =
+                        waitable.isServedByThisTask
+                        ? await waitable.suspend(awaited) : await waitable.wait(for: awaited)
+                    if wake == .recheck { try recheck(operation, awaited, waited) }
+                } catch {
+                    undo()
+                    throw error
+                }
+                if direction == .receive { waitable.isDrained = false }
+            }
+            let result: Attempt<Value>
+            do throws(Errno) {
+                result = try attempt(waitable.rawValue)
+            } catch {
+                undo()
+                throw failed(operation, error, waited)
+            }
+            switch result {
+            case .wait(let next):
+                mustWait = next
+            case .done(let value):
+                if trace != nil { tell(operation, waited, value, outcome) }
+                if mustWait == nil, waitable.tookWithoutWait(direction) { await Task.yield() }
+                return value
+            }
         }
     }
 
     /// Waits for the turn behind those who came first.
     private func queue(_ operation: SocketError.Operation, _ turn: Direction) async throws(SocketError) {
         while true {
-            if waitable.isClosed { throw error(operation, .closed) }
-            if Task.isCancelled { throw error(operation, .cancelled) }
-            if waitable.deadline(turn).isPast { throw error(operation, .timedOut) }
-            if waitable.isLoopClosed { throw error(operation, .closed) }
+            if waitable.isClosed || waitable.isLoopClosed { throw error(operation, .closed) }
+            if let refusal = refusal(operation, turn) { throw refusal }
             if try await waitable.waitForTurn(turn) == .ready { return }
         }
     }
 
+    /// Why a verb is not even tried. A task that always finds something to receive would otherwise never notice.
+    @inline(__always)
+    private func refusal(_ operation: SocketError.Operation, _ direction: Direction) -> SocketError? {
+        if Task.isCancelled { return error(operation, .cancelled) }
+        if waitable.deadline(direction).isPast { return error(operation, .timedOut) }
+        return nil
+    }
+
     /// Why a wait ended though nothing was ready; returns when it is to be taken up again.
+    @inline(never)
     private func recheck(
-        _ operation: SocketError.Operation, _ direction: Direction, _ waited: UInt64?
+        _ operation: SocketError.Operation, _ direction: Direction, _ waited: UInt64
     ) throws(SocketError) {
         let cause: SocketError.Cause
         if waitable.isClosed || waitable.isLoopClosed {
@@ -97,22 +113,26 @@ extension DrivenSocket {
         } else {
             return
         }
-        let error = error(operation, cause)
-        if let trace { tell(trace, operation, waited, .failed(cause)) }
-        throw error
+        tell(operation, waited, cause) { .failed($0) }
+        throw error(operation, cause)
     }
 
-    private func failed(_ operation: SocketError.Operation, _ errno: Errno, _ waited: UInt64?) -> SocketError {
+    @inline(never)
+    private func failed(_ operation: SocketError.Operation, _ errno: Errno, _ waited: UInt64) -> SocketError {
         // A close may have come between the wake and the system call; what it says then is no news.
         let cause: SocketError.Cause = waitable.isClosed ? .closed : .system(errno)
-        if let trace { tell(trace, operation, waited, .failed(cause)) }
+        tell(operation, waited, cause) { .failed($0) }
         return error(operation, cause)
     }
 
-    private func tell(
-        _ trace: Trace, _ operation: SocketError.Operation, _ waited: UInt64?, _ outcome: Trace.Outcome
+    /// Tells the trace how a verb ended, and before it, if there was a wait (since `waited`), how long that was.
+    @inline(never)
+    private func tell<Value>(
+        _ operation: SocketError.Operation, _ waited: UInt64, _ value: Value, _ outcome: (Value) -> Trace.Outcome
     ) {
-        if let waited {
+        guard let trace else { return }
+        let outcome = outcome(value)
+        if waited != 0 {
             let duration = Duration.nanoseconds(Int64(clamping: System.now &- waited))
             trace.tell(.waited(operation, duration, until: outcome), of: waitable.rawValue, who)
         }
@@ -120,7 +140,7 @@ extension DrivenSocket {
     }
 
     /// The address that tells this socket from others: the peer's, or a listener's own.
-    var who: SocketAddress? {
+    private var who: SocketAddress? {
         let named = error(.option, .closed)
         return named.remote ?? named.local
     }
@@ -142,7 +162,7 @@ extension DrivenSocket {
         defer { waitable.giveTurn(turn) }
         do throws(SocketError) {
             if waitable.deadline(direction).isPast { throw error(operation, .timedOut) }
-            var waited: UInt64?
+            var waited: UInt64 = 0
             while true {
                 let result: Attempt<Value>
                 do throws(Errno) {
@@ -152,11 +172,11 @@ extension DrivenSocket {
                 }
                 switch result {
                 case .wait(let next):
-                    if trace != nil, waited == nil { waited = System.now }
+                    if trace != nil, waited == 0 { waited = System.now }
                     try waitBlocking(operation, next, waited)
                     if direction == .receive { waitable.isDrained = false }
                 case .done(let value):
-                    if let trace { tell(trace, operation, waited, outcome(value)) }
+                    if trace != nil { tell(operation, waited, value, outcome) }
                     return value
                 }
             }
@@ -167,7 +187,7 @@ extension DrivenSocket {
     }
 
     private func waitBlocking(
-        _ operation: SocketError.Operation, _ direction: Direction, _ waited: UInt64?
+        _ operation: SocketError.Operation, _ direction: Direction, _ waited: UInt64
     ) throws(SocketError) {
         let wake: Wake
         do throws(Errno) {
@@ -185,7 +205,7 @@ extension DrivenSocket {
             do throws(Errno) {
                 if try waitable.waitForTurnBlocking(turn) == .ready { return }
             } catch {
-                throw failed(operation, error, nil)
+                throw failed(operation, error, 0)
             }
         }
     }

@@ -4,21 +4,22 @@ internal import Synchronization
 // How a task waits: it suspends, and its continuation stands in the direction's word until somebody takes it.
 
 extension Waitable {
-    /// Suspends the task until the socket is ready in a direction, or something else changed. The caller has the turn.
-    package func wait(for direction: Direction) async throws(SocketError) -> Wake {
-        try register()
-        if side(direction, { $0.takeReady() }) { return .ready }
-        // `serve` watches for the cancellation of its client's task itself, once for all waits: a handler for each would
-        // cost more than the wait.
-        if isServed(by: currentTask) { return await suspend(direction) }
-        return await withTaskCancellationHandler {
+    /// Whether this is the task that `serve` runs for this socket. `serve` wakes its tasks itself when it cancels them: a
+    /// cancellation handler for each wait would cost more than the wait.
+    package var isServedByThisTask: Bool { isServed(by: currentTask) }
+
+    /// Suspends the task until the socket is ready in a direction, or something else changed. The caller has the turn, and
+    /// has registered the socket.
+    package func wait(for direction: Direction) async -> Wake {
+        await withTaskCancellationHandler {
             await suspend(direction)
         } onCancel: {
-            taskWasCancelled(direction)
+            side(direction) { $0.signalRecheck() }
         }
     }
 
-    private func suspend(_ direction: Direction) async -> Wake {
+    /// The same for a task whose cancellation is watched for already.
+    package func suspend(_ direction: Direction) async -> Wake {
         await Waiter.suspend { waiter in
             let end = waitEnd(direction, now: loopTime)
             side(direction) { $0.waitUntil.store(end, ordering: .releasing) }

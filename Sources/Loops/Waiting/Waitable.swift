@@ -166,8 +166,7 @@ package final class Waitable: Timed, @unchecked Sendable {
     package func close() {
         let before = state.bitwiseOr(Self.closed, ordering: .acquiringAndReleasing).oldValue
         guard before & Self.closed == 0 else { return }
-        receiving.signalRecheck()
-        sending.signalRecheck()
+        recheck()
         turns.wakeAll(nil)
         closeIfLast(before | Self.closed)
     }
@@ -211,7 +210,7 @@ package final class Waitable: Timed, @unchecked Sendable {
     }
 
     /// Registers with the loop when this is the first wait.
-    func register() throws(SocketError) {
+    package func register() throws(SocketError) {
         if state.load(ordering: .acquiring) & Self.registered != 0 { return }
         if loop == nil {
             if let current = EventLoop.current { adopt(current) } else { adopt(try EventLoopGroup.shared.next()) }
@@ -220,7 +219,7 @@ package final class Waitable: Timed, @unchecked Sendable {
         let before = state.bitwiseOr(Self.registered, ordering: .acquiringAndReleasing).oldValue
         guard before & Self.registered == 0 else { return }
         // The caller has a turn, so the descriptor is open now. The loop may come to it later, and looks again.
-        if !loop.execute({ self.enter(loop) }) { signalRecheck() }
+        if !loop.execute({ self.enter(loop) }) { recheck() }
     }
 
     /// On the loop's thread.
@@ -234,7 +233,7 @@ package final class Waitable: Timed, @unchecked Sendable {
             registrationError.store(error.rawValue, ordering: .releasing)
             loop.local.pointee.registry.remove(slot)
             slot = .max
-            return signalRecheck()
+            return recheck()
         }
         // A wait that began meanwhile could not arm what was not yet registered.
         let next = fire(now: 0)
@@ -263,11 +262,12 @@ package final class Waitable: Timed, @unchecked Sendable {
 
     /// The loop ends: whoever waits finds it closed.
     func loopClosed() {
-        signalRecheck()
+        recheck()
         turns.wakeAll(nil)
     }
 
-    private func signalRecheck() {
+    /// Has those who wait look at all that can end a wait.
+    func recheck() {
         receiving.signalRecheck()
         sending.signalRecheck()
     }
@@ -328,7 +328,7 @@ package final class Waitable: Timed, @unchecked Sendable {
     /// A moment has come: wakes the direction whose wait ends with it. On the loop's thread.
     override func fire(now: UInt64) -> UInt64 {
         var next = UInt64.max
-        for direction in Direction.allCases {
+        for direction in [Direction.receive, .send] {
             let end = side(direction) { $0.waitUntil.load(ordering: .acquiring) }
             if end <= now { side(direction) { $0.signalRecheck() } } else { next = min(next, end) }
             let deadline = side(direction) { $0.deadline.load(ordering: .acquiring) }
@@ -345,18 +345,12 @@ package final class Waitable: Timed, @unchecked Sendable {
         }
     }
 
-    /// The task whose cancellation is watched by `serve` for all of this socket's waits; nil when it has ended.
+    /// The task that `serve` runs for this socket, which it wakes itself when it is cancelled; nil when it has ended.
     package func setServedTask(_ task: UInt?) {
         servedTask.store(task ?? 0, ordering: .releasing)
     }
 
     func isServed(by task: UInt) -> Bool {
         servedTask.load(ordering: .acquiring) == task
-    }
-
-    /// Has those who wait look whether their task was cancelled.
-    package func taskWasCancelled(_ direction: Direction? = nil) {
-        if direction != .send { receiving.signalRecheck() }
-        if direction != .receive { sending.signalRecheck() }
     }
 }

@@ -1,4 +1,5 @@
 /// Why a wait ended.
+@frozen @usableFromInline
 package enum Wake: UInt8, Sendable {
     /// What was waited for may be there: try again.
     case ready

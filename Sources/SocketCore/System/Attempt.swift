@@ -1,5 +1,6 @@
 /// The two ways a byte can go through a descriptor, and so the two things one can wait for.
-package enum Direction: UInt8, Sendable, CaseIterable {
+@frozen @usableFromInline
+package enum Direction: Sendable {
     case receive, send
 }
 

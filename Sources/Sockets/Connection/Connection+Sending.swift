@@ -11,21 +11,27 @@ extension Connection {
     /// Nothing to send is sent at once: a stream cannot carry an empty message. Throws `SocketError`; some of the bytes may
     /// then be on their way. Corresponds to `send(2)`, as often as it takes.
     public func send(_ bytes: [UInt8]) async throws(SocketError) {
-        try await send(bytes.span.bytes)
+        try await sendAll(pointer(to: bytes.span.bytes))
     }
 
     /// Sends all of a text, as UTF-8.
     ///
     /// Waits and throws as `send(_: [UInt8])` does.
     public func send(_ text: String) async throws(SocketError) {
-        try await send(Array(text.utf8))
+        let bytes = Array(text.utf8)
+        try await sendAll(pointer(to: bytes.span.bytes))
+        withExtendedLifetime(bytes) {}
     }
 
     /// Sends all of the bytes of a span, without copying or allocating.
     ///
     /// Waits and throws as `send(_: [UInt8])` does.
     public func send(_ bytes: RawSpan) async throws(SocketError) {
-        let bytes = pointer(to: bytes)
+        try await sendAll(pointer(to: bytes))
+    }
+
+    @inline(__always)
+    private func sendAll(_ bytes: UnsafeRawBufferPointer) async throws(SocketError) {
         guard !bytes.isEmpty else { return }
         var sent = 0
         try await perform(.send, .send, outcome: { .bytes(bytes.count) }) { (fd) throws(Errno) in
@@ -80,7 +86,8 @@ extension Connection {
     }
 }
 
-/// Safety: the span is borrowed for the whole call, waits included, so its memory stays where it is.
+/// Safety: the span, or the array behind it, is a parameter of the verb and so borrowed for the whole call, waits included;
+/// its memory stays where it is.
 private func pointer(to span: RawSpan) -> UnsafeRawBufferPointer {
     span.withUnsafeBytes { $0 }
 }

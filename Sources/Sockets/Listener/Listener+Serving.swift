@@ -40,13 +40,25 @@ extension Listener {
 }
 
 /// One `serve` under way.
-private struct Server: Sendable {
+private final class Server: Sendable {
     let listener: Listener
     let group: EventLoopGroup
     let clients: ClientCount
     let idleTimeout: Duration?
     let onError: (@Sendable (Connection, any Error) -> Void)?
     let body: @Sendable (Connection) async throws -> Void
+
+    init(
+        listener: Listener, group: EventLoopGroup, clients: ClientCount, idleTimeout: Duration?,
+        onError: (@Sendable (Connection, any Error) -> Void)?, body: @escaping @Sendable (Connection) async throws -> Void
+    ) {
+        self.listener = listener
+        self.group = group
+        self.clients = clients
+        self.idleTimeout = idleTimeout
+        self.onError = onError
+        self.body = body
+    }
 
     /// Accepts until the listener is closed, the task is cancelled, or it can never work again; then why, unless it was
     /// one of the first two. All clients' tasks have ended by then.
@@ -63,20 +75,20 @@ private struct Server: Sendable {
                     let connection = try await listener.accept()
                     shortage = Shortage()
                     let loop = clients.enter()
-                    tasks.addTask(executorPreference: group.loops[loop]) {
-                        await serve(connection)
-                        clients.leave(loop)
-                    }
+                    tasks.addTask(executorPreference: group.loops[loop]) { await self.serve(connection, on: loop) }
                 } catch {
                     switch error.cause {
-                    case .closed, .cancelled:
+                    case .closed:
+                        return nil
+                    case .cancelled:
+                        cancelClients(tasks)
                         return nil
                     case .system(let errno) where errno.isShortage:
                         if shortage.isFirst { tell("\(error); the next clients queue") }
                         // Accepting again at once would fail again at once, for ever.
                         try? await clients.waitForChange(until: .after(shortage.pause()))
                     default:
-                        tasks.cancelAll()
+                        cancelClients(tasks)
                         return error
                     }
                 }
@@ -88,27 +100,46 @@ private struct Server: Sendable {
         listener.trace?.tell(.clientFailed(trouble), of: listener.waitable.rawValue, listener.address)
     }
 
-    private func serve(_ connection: Connection) async {
-        connection.idleTimeout = idleTimeout
-        let waitable = connection.waitable
-        if let loop = EventLoop.current { waitable.adopt(loop) }
-        waitable.setServedTask(currentTask)
+    // A parked client costs what its frames cost, so its cancellation is not watched for here, in each task: it can only
+    // come through the group, and `cancelClients` wakes them all.
+
+    private func serve(_ connection: Connection, on loop: Int) async {
+        begin(connection)
         do {
-            try await withTaskCancellationHandler {
-                try await body(connection)
-                if !connection.hasPeerFinished { await connection.finishAndClose() }
-            } onCancel: {
-                waitable.taskWasCancelled()
-            }
+            try await body(connection)
+            if !connection.hasPeerFinished { await connection.finishAndClose() }
+            end(connection, nil)
         } catch {
+            end(connection, error)
+        }
+        clients.leave(loop)
+    }
+
+    /// Ends the clients' tasks: those that wait are woken, and find themselves cancelled.
+    private func cancelClients(_ tasks: DiscardingTaskGroup) {
+        tasks.cancelAll()
+        group.recheckAll()
+    }
+
+    @inline(never)
+    private func begin(_ connection: Connection) {
+        connection.idleTimeout = idleTimeout
+        if let loop = EventLoop.current { connection.waitable.adopt(loop) }
+        connection.waitable.setServedTask(currentTask)
+    }
+
+    @inline(never)
+    private func end(_ connection: Connection, _ failure: (any Error)?) {
+        // The task's number may be another's as soon as it has ended.
+        connection.waitable.setServedTask(nil)
+        if let failure {
             if let onError {
-                onError(connection, error)
+                onError(connection, failure)
             } else {
-                connection.trace?.tell(.clientFailed("\(error)"), of: waitable.rawValue, connection.remoteAddress)
+                connection.trace?.tell(
+                    .clientFailed("\(failure)"), of: connection.waitable.rawValue, connection.remoteAddress)
             }
         }
-        // The task's number may be another's as soon as it has ended.
-        waitable.setServedTask(nil)
         connection.close()
     }
 }

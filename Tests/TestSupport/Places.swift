@@ -1,0 +1,38 @@
+package import Sockets
+import Synchronization
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// The kinds of stream that contract tests run over.
+package enum Kind: String, CaseIterable, Sendable {
+    case tcp4, tcp6, unix
+
+    /// An endpoint to listen on: a free port, or a path of its own.
+    package var endpoint: String {
+        switch self {
+        case .tcp4: "127.0.0.1:0"
+        case .tcp6: "[::1]:0"
+        case .unix: "unix:" + temporaryPath("sock")
+        }
+    }
+
+}
+
+private let counter = Atomic<Int>(0)
+
+/// A path that no other test has, short enough for a Unix socket.
+package func temporaryPath(_ suffix: String) -> String {
+    "/tmp/pier-\(getpid())-\(counter.wrappingAdd(1, ordering: .relaxed).newValue).\(suffix)"
+}
+
+/// A connected pair over a kind of transport, and the listener it was made with.
+package func connectedPair(
+    _ kind: Kind, duplex: Duplex = .full
+) async throws -> (client: Connection, server: Connection, listener: Listener) {
+    let listener = try Listener(on: kind.endpoint, duplex: duplex)
+    let client = try await Connection(to: listener.endpoint, duplex: duplex)
+    return (client, try await listener.accept(), listener)
+}
