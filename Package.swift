@@ -39,9 +39,13 @@ let package = Package(
             swiftSettings: swift),
         .target(
             name: "PierKit",
-            dependencies: ["Sockets", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "Sockets", "Loops", "SocketCore",
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: swift),
-        .executableTarget(name: "pier", dependencies: ["PierKit", "Sockets"], swiftSettings: swift),
+        .executableTarget(name: "pier", dependencies: ["PierKit"], swiftSettings: swift),
 
         // A test target for each layer, and one that runs the command as its users do.
         .target(

@@ -133,7 +133,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     // MARK: The turns
 
     fileprivate func run() {
-        csockets_name_thread(name)
+        System.nameThread(name)
         csockets_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
         let events = UnsafeMutableBufferPointer<epoll_event>.allocate(capacity: Self.eventsPerTurn)
         while !isClosing.load(ordering: .acquiring) {

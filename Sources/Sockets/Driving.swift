@@ -125,18 +125,19 @@ extension DrivenSocket {
         return error(operation, cause)
     }
 
-    /// Tells the trace how a verb ended, and before it, if there was a wait (since `waited`), how long that was.
+    /// Tells the trace how a verb ended, and if there was a wait (since `waited`), how long that was.
     @inline(never)
     private func tell<Value>(
         _ operation: SocketError.Operation, _ waited: UInt64, _ value: Value, _ outcome: (Value) -> Trace.Outcome
     ) {
         guard let trace else { return }
         let outcome = outcome(value)
-        if waited != 0 {
+        if waited == 0 {
+            trace.tell(.did(operation, outcome), of: waitable.rawValue, who)
+        } else {
             let duration = Duration.nanoseconds(Int64(clamping: System.now &- waited))
             trace.tell(.waited(operation, duration, until: outcome), of: waitable.rawValue, who)
         }
-        trace.tell(.did(operation, outcome), of: waitable.rawValue, who)
     }
 
     /// The address that tells this socket from others: the peer's, or a listener's own.

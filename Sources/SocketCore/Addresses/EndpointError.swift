@@ -30,17 +30,18 @@ package func nearest<Words: Sequence<String>>(to word: String, in words: Words) 
     return ranked.filter { $0.1 <= most }.min { $0.1 < $1.1 }?.0
 }
 
-/// Levenshtein's distance.
+/// How many letters must be put in, left out, replaced, or swapped with their neighbours to make `b` of `a`.
 private func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-    var row = Array(0...b.count)
+    var before: [Int] = []
+    var last = Array(0...b.count)
     for (i, x) in a.enumerated() {
-        var diagonal = row[0]
-        row[0] = i + 1
+        var row = [i + 1]
         for (j, y) in b.enumerated() {
-            let replaced = diagonal + (x == y ? 0 : 1)
-            diagonal = row[j + 1]
-            row[j + 1] = min(replaced, row[j] + 1, row[j + 1] + 1)
+            var least = min(last[j] + (x == y ? 0 : 1), last[j + 1] + 1, row[j] + 1)
+            if i > 0, j > 0, x == b[j - 1], a[i - 1] == y { least = min(least, before[j - 1] + 1) }
+            row.append(least)
         }
+        (before, last) = (last, row)
     }
-    return row[b.count]
+    return last[b.count]
 }

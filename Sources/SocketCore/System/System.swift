@@ -285,6 +285,9 @@ package enum System {
         package let isSocket: Bool
     }
 
+    /// Up to 15 bytes, for the calling thread (pthread_setname_np(3)).
+    package static func nameThread(_ name: String) { csockets_name_thread(name) }
+
     package static var effectiveUser: UInt32 { geteuid() }
 
     // MARK: Waiting (for the layers above to use: nothing in this one waits)

@@ -37,7 +37,7 @@ extension Connection {
         var attempts = ConnectAttempts(addresses, deadline: deadline, trace: trace)
         while let socket = try attempts.next() {
             do throws(SocketError) {
-                try await socket.perform(.connect, .send, outcome: { .done }) { (fd) throws(Errno) in
+                try await socket.perform(.connect, .send, outcome: { .connected }) { (fd) throws(Errno) in
                     try socket.attemptConnect(fd)
                 }
             } catch {
@@ -81,7 +81,7 @@ extension Connection {
         var attempts = ConnectAttempts(addresses, deadline: deadline, trace: trace)
         while let socket = try attempts.next() {
             do throws(SocketError) {
-                try socket.performBlocking(.connect, .send, outcome: { .done }) { (fd) throws(Errno) in
+                try socket.performBlocking(.connect, .send, outcome: { .connected }) { (fd) throws(Errno) in
                     try socket.attemptConnect(fd)
                 }
             } catch {

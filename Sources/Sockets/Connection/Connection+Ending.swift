@@ -83,3 +83,27 @@ extension Connection {
 
     private static let mostDropped = 1 << 20
 }
+
+extension Connection {
+    /// Blocks the thread until the peer's system has acknowledged all that was sent, the finish included, or the peer has
+    /// closed. What comes meanwhile is dropped: unread, it would turn the close into a reset, which destroys what was sent.
+    ///
+    /// The kernel tells nobody when the last byte is acknowledged, so it is asked again, at intervals of up to 20 ms.
+    @available(*, noasync)
+    package func waitUntilAcknowledged() throws(SocketError) {
+        var pause = Duration.milliseconds(1)
+        while try unacknowledged > 0 {
+            receiveDeadline = .after(pause)
+            pause = min(pause * 2, .milliseconds(20))
+            do throws(SocketError) {
+                if try receive(upTo: 65536) == nil { return }
+            } catch where error.cause == .timedOut {
+                continue
+            }
+        }
+        // What has come by now; not what may come for ever.
+        receiveDeadline = .after(.milliseconds(1))
+        var dropped = 0
+        while dropped < Self.mostDropped, let more = try? receive(upTo: 65536) { dropped += more.count }
+    }
+}

@@ -27,7 +27,7 @@ extension Connection {
     public func receive(exactly count: Int) async throws(SocketError) -> [UInt8]? {
         var gathered: [UInt8] = []
         let isWhole = try await perform(
-            .receive, .receive, undo: { unread.putBack(gathered[...]) }, outcome: { _ in .bytes(gathered.count) }
+            .receive, .receive, undo: { unread.putBack(gathered[...]) }, outcome: { _ in .came(gathered.count) }
         ) { (fd) throws(Errno) in
             try attemptGather(fd, count, &gathered)
         }
@@ -81,7 +81,7 @@ extension Connection {
     public func receive(exactly count: Int) throws(SocketError) -> [UInt8]? {
         var gathered: [UInt8] = []
         let isWhole = try performBlocking(
-            .receive, .receive, undo: { unread.putBack(gathered[...]) }, outcome: { _ in .bytes(gathered.count) }
+            .receive, .receive, undo: { unread.putBack(gathered[...]) }, outcome: { _ in .came(gathered.count) }
         ) { (fd) throws(Errno) in
             try attemptGather(fd, count, &gathered)
         }
@@ -120,8 +120,8 @@ extension Connection {
 // MARK: - The attempts
 
 extension Connection {
-    private static func outcome(_ bytes: [UInt8]?) -> Trace.Outcome { bytes.map { .bytes($0.count) } ?? .finished }
-    private static func outcome(_ count: Int) -> Trace.Outcome { count > 0 ? .bytes(count) : .finished }
+    private static func outcome(_ bytes: [UInt8]?) -> Trace.Outcome { bytes.map { .came($0.count) } ?? .finished }
+    private static func outcome(_ count: Int) -> Trace.Outcome { count > 0 ? .came(count) : .finished }
 
     /// One recv(2), or what is left of earlier ones. Zero is the end of the stream.
     private func attemptReceive(
@@ -199,8 +199,8 @@ struct LineSearch {
 
     static func outcome(_ found: Found) -> Trace.Outcome {
         switch found {
-        case .line(let bytes): .bytes(bytes.count)
-        case .last(let bytes): bytes.isEmpty ? .finished : .bytes(bytes.count)
+        case .line(let bytes): .came(bytes.count)
+        case .last(let bytes): bytes.isEmpty ? .finished : .came(bytes.count)
         case .tooLong: .done
         }
     }

@@ -34,7 +34,7 @@ extension Connection {
     private func sendAll(_ bytes: UnsafeRawBufferPointer) async throws(SocketError) {
         guard !bytes.isEmpty else { return }
         var sent = 0
-        try await perform(.send, .send, outcome: { .bytes(bytes.count) }) { (fd) throws(Errno) in
+        try await perform(.send, .send, outcome: { .taken(bytes.count) }) { (fd) throws(Errno) in
             try attemptSend(fd, bytes, &sent)
         }
     }
@@ -66,7 +66,7 @@ extension Connection {
         let bytes = pointer(to: bytes)
         guard !bytes.isEmpty else { return }
         var sent = 0
-        try performBlocking(.send, .send, outcome: { .bytes(bytes.count) }) { (fd) throws(Errno) in
+        try performBlocking(.send, .send, outcome: { .taken(bytes.count) }) { (fd) throws(Errno) in
             try attemptSend(fd, bytes, &sent)
         }
     }

@@ -76,6 +76,9 @@ public final class Connection: Sendable {
         get throws(SocketError) { try ask { (fd) throws(Errno) in try System.localAddress(fd) } }
     }
 
+    /// Whether `close()` was called.
+    public var isClosed: Bool { waitable.isClosed }
+
     /// How the socket looks to the kernel now; nil after `close()`.
     public var socketDescription: SocketDescription? {
         (try? waitable.use { SocketDescription(of: $0) }) ?? nil

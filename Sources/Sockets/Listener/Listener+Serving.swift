@@ -17,7 +17,7 @@ extension Listener {
     /// ends the clients' tasks too. When `body` returns, the connection is closed so that the peer gets all that was sent.
     /// When it throws, that client's connection alone is closed, and the error goes to `onError` (unless it is given, to
     /// the trace). At `limit` clients the others queue; without one, as many are served as there are descriptors. When
-    /// these run out the clients queue likewise, and accepting goes on when there are some.
+    /// these run out the clients queue likewise, `onShortage` is told once, and accepting goes on when there are some.
     ///
     /// A `body` that computes for long holds up all clients of its loop. Let it compute elsewhere, with
     /// `withTaskExecutorPreference(nil)` or `Task.detached`.
@@ -25,13 +25,15 @@ extension Listener {
     public func serve(
         on loops: EventLoopGroup? = nil, limit: Int = .max, idleTimeout: Duration? = nil,
         onError: (@Sendable (Connection, any Error) -> Void)? = nil,
+        onShortage: (@Sendable (SocketError) -> Void)? = nil,
         _ body: @escaping @Sendable (Connection) async throws -> Void
     ) async throws(SocketError) {
         let group: EventLoopGroup
         if let loops { group = loops } else { group = try EventLoopGroup.shared }
         let clients = ClientCount(limit: limit, loops: group.loops.count)
         let server = Server(
-            listener: self, group: group, clients: clients, idleTimeout: idleTimeout, onError: onError, body: body)
+            listener: self, group: group, clients: clients, idleTimeout: idleTimeout, onError: onError,
+            onShortage: onShortage, body: body)
         servers.withLock { $0.append(clients) }
         defer { servers.withLock { $0.removeAll { $0 === clients } } }
         let failure = await withTaskExecutorPreference(group.next()) { await server.run() }
@@ -46,17 +48,20 @@ private final class Server: Sendable {
     let clients: ClientCount
     let idleTimeout: Duration?
     let onError: (@Sendable (Connection, any Error) -> Void)?
+    let onShortage: (@Sendable (SocketError) -> Void)?
     let body: @Sendable (Connection) async throws -> Void
 
     init(
         listener: Listener, group: EventLoopGroup, clients: ClientCount, idleTimeout: Duration?,
-        onError: (@Sendable (Connection, any Error) -> Void)?, body: @escaping @Sendable (Connection) async throws -> Void
+        onError: (@Sendable (Connection, any Error) -> Void)?, onShortage: (@Sendable (SocketError) -> Void)?,
+        body: @escaping @Sendable (Connection) async throws -> Void
     ) {
         self.listener = listener
         self.group = group
         self.clients = clients
         self.idleTimeout = idleTimeout
         self.onError = onError
+        self.onShortage = onShortage
         self.body = body
     }
 
@@ -84,7 +89,11 @@ private final class Server: Sendable {
                         cancelClients(tasks)
                         return nil
                     case .system(let errno) where errno.isShortage:
-                        if shortage.isFirst { tell("\(error); the next clients queue") }
+                        if shortage.isFirst {
+                            listener.trace?.tell(
+                                .clientFailed("\(error)"), of: listener.waitable.rawValue, listener.address)
+                            onShortage?(error)
+                        }
                         // Accepting again at once would fail again at once, for ever.
                         try? await clients.waitForChange(until: .after(shortage.pause()))
                     default:
@@ -94,10 +103,6 @@ private final class Server: Sendable {
                 }
             }
         }
-    }
-
-    private func tell(_ trouble: String) {
-        listener.trace?.tell(.clientFailed(trouble), of: listener.waitable.rawValue, listener.address)
     }
 
     // A parked client costs what its frames cost, so its cancellation is not watched for here, in each task: it can only

@@ -113,6 +113,9 @@ public final class Listener: Sendable {
         set { waitable.setDeadline(newValue, .receive) }
     }
 
+    /// Whether `close()` was called.
+    public var isClosed: Bool { waitable.isClosed }
+
     /// Stops accepting, frees the address, and removes the file of a Unix listener if it is still its own. Idempotent, and
     /// safe from any thread.
     ///

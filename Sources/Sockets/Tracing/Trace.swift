@@ -33,13 +33,17 @@ public struct Trace: Sendable {
                 let waited = queued.map { ", after \($0.inSeconds) s in the listener's queue" } ?? ""
                 return "\(stage.rawValue) \(socket)\(waited)"
             case .listening(let backlog):
-                return "listening on \(name), up to \(backlog) clients queue"
+                return "\(name): open, and up to \(backlog) clients queue until they are accepted"
             case .waited(.accept, let duration, let outcome):
                 return "accept waited \(duration.inSeconds) s, until \(outcome)"
             case .waited(let operation, let duration, let outcome):
                 return "\(name): \(operation.rawValue) waited \(duration.inSeconds) s, until \(outcome)"
+            case .waitedElsewhere(let name, let duration, let outcome):
+                return "the wait for \(name) took \(duration.inSeconds) s, until \(outcome)"
+            case .did(.accept, let outcome):
+                return "accept found that \(outcome)"
             case .did(let operation, let outcome):
-                return "\(name): \(operation.rawValue): \(outcome)"
+                return "\(name): \(operation.rawValue) did not wait: \(outcome)"
             case .clientFailed(let reason):
                 return "\(name): \(reason)"
             case .closed:
@@ -70,7 +74,9 @@ public struct Trace: Sendable {
         case listening(backlog: Int)
         /// A verb waited so long, until this ended it.
         case waited(SocketError.Operation, Duration, until: Outcome)
-        /// A verb ended so.
+        /// Something that is no socket was waited for, such as a keyboard.
+        case waitedElsewhere(String, Duration, until: Outcome)
+        /// A verb ended so without a wait.
         case did(SocketError.Operation, Outcome)
         /// A client's body threw an error; the others go on.
         case clientFailed(String)
@@ -80,24 +86,34 @@ public struct Trace: Sendable {
 
     /// How a verb ended.
     public enum Outcome: Sendable, CustomStringConvertible {
-        /// So many bytes went through.
-        case bytes(Int)
+        /// So many bytes came.
+        case came(Int)
+        /// So many bytes were passed on to the kernel: all that there were to send.
+        case taken(Int)
         /// The peer has finished sending.
         case finished
         /// A client connected from this address.
         case client(SocketAddress)
+        /// The connection stands.
+        case connected
+        /// There is no more.
+        case ended
         /// It is done.
         case done
         /// It failed.
         case failed(SocketError.Cause)
 
-        /// The end of a sentence that begins with "until".
+        /// The end of a sentence that begins with "until" or "found that".
         public var description: String {
             switch self {
-            case .bytes(1): "1 byte went through"
-            case .bytes(let count): "\(count) bytes went through"
+            case .came(1): "1 byte came"
+            case .came(let count): "\(count) bytes came"
+            case .taken(1): "1 byte was passed on"
+            case .taken(let count): "all \(count) bytes were passed on"
             case .finished: "the peer finished sending"
             case .client(let address): "\(address) connected"
+            case .connected: "the peer's system answered"
+            case .ended: "it ended"
             case .done: "it was done"
             case .failed(let cause): "it failed: \(cause)"
             }
@@ -114,7 +130,7 @@ public struct Trace: Sendable {
 
     /// Tells of a wait that is no socket's, such as the one for a keyboard.
     package func tellWait(of name: String, _ duration: Duration, until outcome: Outcome) {
-        sink(Event(descriptor: -1, who: nil, action: .waited(.receive, duration, until: outcome)))
+        sink(Event(descriptor: -1, who: nil, action: .waitedElsewhere(name, duration, until: outcome)))
     }
 }
 

@@ -1,0 +1,101 @@
+internal import ArgumentParser
+internal import Sockets
+
+/// `pier serve SERVICE ENDPOINT…`
+struct Serve: Verb {
+    static let configuration = CommandConfiguration(
+        abstract: "Serves a built-in service to any number of clients at once.",
+        discussion: """
+            Each message that comes is shown on standard output, with its client's address. Endpoints take the flags \
+            backlog, receive-size, max-clients, idle-timeout and show behind a ?.
+
+            A listener's backlog limits how many clients may queue until they are accepted, not how many are served. The \
+            first SIGINT or SIGTERM stops accepting and lets the clients finish; the second ends at once.
+            """)
+
+    static let examples = [
+        "pier serve echo 127.0.0.5:8520                 the tutorial's server, for every client at once",
+        "pier serve echo :8520 /run/echo.sock --show none   on every address and a Unix socket, showing nothing",
+    ]
+
+    static let keys = ["backlog", "receive-size", "max-clients", "idle-timeout", "show"]
+
+    /// The services.
+    enum Service: String, CaseIterable, ExpressibleByArgument {
+        case echo
+    }
+
+    @Argument(help: "What to serve: echo sends everything back (RFC 862).")
+    var service: Service
+
+    @Argument(help: "Where to listen: HOST:PORT, :PORT for every address, a path; port 0 is a free port.")
+    var endpoints: [String]
+
+    @Option(help: "How to wait: one client at a time, a thread for each, or a task for each on event loops.")
+    var model = Model.tasks
+
+    @Option(help: "How many event loops (default: one for each processor).")
+    var loops: Count?
+
+    @Option(help: "How many clients may queue until they are accepted.")
+    var backlog = Count(Listener.defaultBacklog)
+
+    @Option(help: "How many bytes one message has at the most.")
+    var receiveSize = Count(65536)
+
+    @Option(help: "How many clients are served at once; more queue (default: by the limit on open files; 1000 threads).")
+    var maxClients: Count?
+
+    @Option(help: "How long a client may be silent, or not read what it is sent, before it is closed; or off.")
+    var idleTimeout = TimeSpan(.seconds(300))
+
+    @Option(help: "How messages are shown.")
+    var show = Show.text
+
+    @Flag(help: "Tell on standard error what each socket is and does, and each wait.")
+    var trace = false
+
+    @Option(help: "How long clients may take to finish after the first signal.")
+    var grace = TimeSpan(.seconds(5))
+
+    func run() throws {
+        try Server(self).run()
+    }
+
+    /// What holds for the clients of one endpoint.
+    struct Settings: Sendable {
+        let endpoint: Endpoint
+        let backlog: Int
+        let receiveSize: Int
+        let maxClients: Int
+        let idleTimeout: Duration?
+        let show: Show
+    }
+
+    /// The endpoints with their settings: the flags, or what an endpoint says otherwise.
+    func settings() throws(Failure) -> [Settings] {
+        var all: [Settings] = []
+        for text in endpoints {
+            let endpoint = try parsedEndpoint(text, keys: Self.keys)
+            all.append(
+                Settings(
+                    endpoint: endpoint,
+                    backlog: try value(of: "backlog", in: endpoint, else: backlog, Count.hint).value,
+                    receiveSize: min(
+                        try value(of: "receive-size", in: endpoint, else: receiveSize, Count.hint).value,
+                        Connection.largestReceive),
+                    maxClients: try value(
+                        of: "max-clients", in: endpoint, else: maxClients ?? defaultMaxClients, Count.hint
+                    ).value,
+                    idleTimeout: try value(of: "idle-timeout", in: endpoint, else: idleTimeout, TimeSpan.hint).duration,
+                    show: try value(of: "show", in: endpoint, else: show, Show.hint)))
+        }
+        return all
+    }
+
+    /// As many as there are descriptors for, less some for the process itself; a thread needs a second one to be woken by.
+    private var defaultMaxClients: Count {
+        let free = max(1, Standard.descriptorLimit - 64)
+        return Count(model == .threads ? min(1000, max(1, free / 2)) : free)
+    }
+}

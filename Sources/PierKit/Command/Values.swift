@@ -1,0 +1,92 @@
+public import ArgumentParser
+internal import SocketCore
+public import Sockets
+
+// The values that flags take, and that endpoints' parameters of the same names take.
+
+/// A duration with its unit: `500ms`, `2s`, `5m`, `1h`; or `off`.
+struct TimeSpan: ExpressibleByArgument, Equatable {
+    /// Nil is off.
+    let duration: Duration?
+
+    init(_ duration: Duration?) { self.duration = duration }
+
+    init?(argument: String) {
+        if argument == "off" {
+            duration = nil
+            return
+        }
+        let digits = argument.prefix { $0.isNumber }
+        guard let number = strictNumber(digits.utf8), number <= 1_000_000_000 else { return nil }
+        switch argument.dropFirst(digits.count) {
+        case "ms": duration = .milliseconds(Int64(number))
+        case "s": duration = .seconds(Int64(number))
+        case "m": duration = .seconds(Int64(number) * 60)
+        case "h": duration = .seconds(Int64(number) * 3600)
+        default: return nil
+        }
+    }
+
+    static let hint = "a number with its unit, such as 500ms, 2s or 5m, or off"
+
+    var defaultValueDescription: String {
+        guard let duration else { return "off" }
+        let seconds = duration.components.seconds
+        return seconds % 60 == 0 && seconds > 0 ? "\(seconds / 60)m" : "\(seconds)s"
+    }
+}
+
+/// A whole number above zero, strictly written.
+struct Count: ExpressibleByArgument, Equatable {
+    let value: Int
+
+    init(_ value: Int) { self.value = value }
+
+    init?(argument: String) {
+        guard let number = strictNumber(argument.utf8), let value = Int(exactly: number), value > 0, value <= 1 << 30 else {
+            return nil
+        }
+        self.value = value
+    }
+
+    static let hint = "a whole number above 0"
+
+    var defaultValueDescription: String { String(value) }
+}
+
+/// How messages are shown.
+enum Show: String, CaseIterable, ExpressibleByArgument {
+    case text, hex, none
+}
+
+/// How waiting is done.
+enum Model: String, CaseIterable, ExpressibleByArgument {
+    case blocking, threads, tasks
+}
+
+extension Duplex: ExpressibleByArgument {}
+
+/// A parameter's value for a flag, or the flag's own.
+func value<V: ExpressibleByArgument>(
+    of key: String, in endpoint: Endpoint, else flag: V, _ hint: String
+) throws(Failure) -> V {
+    guard let parameter = endpoint[key] else { return flag }
+    guard let value = V(argument: parameter.value) else {
+        throw Failure(.usage, "\(endpoint): \(key) is \(hint), not \"\(parameter.value.escapedForTerminal())\"")
+    }
+    return value
+}
+
+extension CaseIterable where Self: RawRepresentable, RawValue == String {
+    /// The words for an error to offer.
+    static var hint: String { "one of " + allCases.map(\.rawValue).joined(separator: ", ") }
+}
+
+/// An endpoint with the verb's keys, or the failure to tell.
+func parsedEndpoint(_ text: String, keys: [String]) throws(Failure) -> Endpoint {
+    do throws(EndpointError) {
+        return try Endpoint(text, keys: keys)
+    } catch {
+        throw Failure(.usage, error.description)
+    }
+}

@@ -1,0 +1,176 @@
+internal import Sockets
+internal import Synchronization
+
+/// `connect` under way: two threads, one for each direction, in the library's blocking face.
+final class Client: Sendable {
+    let endpoint: Endpoint
+    let duplex: Duplex
+    let show: Show?
+    let timeout: Duration?
+    let grace: Duration?
+    let trace: Trace?
+    private let errors: Sink
+    private let events = Events()
+    private let sent = Mutex(0)
+    private let received = Mutex(0)
+
+    init(
+        endpoint: Endpoint, duplex: Duplex, show: Show?, timeout: Duration?, grace: Duration?, isTraced: Bool
+    ) {
+        self.endpoint = endpoint
+        self.duplex = duplex
+        self.show = show
+        self.timeout = timeout
+        self.grace = grace
+        let errors = Sink(2, .drop)
+        self.errors = errors
+        trace = isTraced ? Trace.lines { errors.lineOrDrop($0) } : nil
+    }
+
+    func run() throws {
+        Signals.watch { [events] in events.post(.signal($0)) }
+        let input = try StandardInput(trace: trace)
+        let work = Mutex<Result<Void, Failure>?>(nil)
+        let connection = Mutex<Connection?>(nil)
+        let isStarted = Threads.start("connect") { [self] in
+            do throws(Failure) {
+                let made = try connect()
+                connection.withLock { $0 = made }
+                try converse(made, input)
+                work.withLock { $0 = .success(()) }
+            } catch {
+                work.withLock { $0 = .failure(error) }
+            }
+            events.post(.ended(nil))
+        }
+        guard isStarted else { throw Failure(.failed, "the system has no thread left") }
+        defer { _ = errors.flush(within: .milliseconds(200)) }
+        try wait { input.stop() }
+        try work.withLock { $0 }?.get()
+    }
+
+    /// Waits for the end of the work. The first signal ends the input; what the peer still sends is received, for a time.
+    private func wait(endInput: () -> Void) throws {
+        var deadline = Deadline.never
+        var signal: Int32 = 0
+        while true {
+            switch events.next(until: deadline) {
+            case nil: throw ExitStatus.signal(signal)
+            case .signal(let number) where signal == 0:
+                signal = number
+                endInput()
+                if let grace { deadline = .after(grace) }
+            case .signal(let number): throw ExitStatus.signal(number)
+            case .outputFailed(let error): throw Failure(output: error)
+            case .ended: return
+            }
+        }
+    }
+
+    private func connect() throws(Failure) -> Connection {
+        do throws(SocketError) {
+            // One way or half, the wire is full-duplex; the dialogue's rule is the library's.
+            return try Connection(
+                to: endpoint, timeout: timeout, duplex: duplex == .half ? .half : .full, trace: trace)
+        } catch {
+            throw Failure(error)
+        }
+    }
+
+    private func converse(_ connection: Connection, _ input: StandardInput) throws(Failure) {
+        switch duplex {
+        case .half: try Dialogue(connection, input, show ?? .text, self).run()
+        case .send: try sendOnly(connection, input)
+        case .receive: try receiveAll(connection)
+        case .full:
+            let isStarted = Threads.start("input") { [self] in
+                do throws(Failure) {
+                    try sendAll(connection, input)
+                } catch {
+                    // The receiving thread meets the same end, and tells it; its own troubles end the command.
+                    if error.status != .failed || error.sentence?.hasPrefix("standard input") == true {
+                        error.tell()
+                        connection.close()
+                    }
+                }
+            }
+            if !isStarted { throw Failure(.failed, "the system has no thread left") }
+            try receiveAll(connection)
+        }
+        connection.close()
+    }
+
+    // MARK: The two directions
+
+    /// From standard input to the peer, until the input ends; then the direction is finished.
+    private func sendAll(_ connection: Connection, _ input: StandardInput) throws(Failure) {
+        while let bytes = try input.read(upTo: 65536) { try send(bytes, connection) }
+        do throws(SocketError) {
+            try connection.finishSending()
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    /// Sends, and closes only when all of it is acknowledged or the peer is gone: a close with something unread would reset
+    /// what was sent.
+    private func sendOnly(_ connection: Connection, _ input: StandardInput) throws(Failure) {
+        try sendAll(connection, input)
+        do throws(SocketError) {
+            try connection.waitUntilAcknowledged()
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    /// From the peer to standard output, until the peer finishes.
+    private func receiveAll(_ connection: Connection) throws(Failure) {
+        let shown = show ?? (Standard.isTerminal(1) ? .text : nil)
+        var display = Display(shown ?? .text, keepsLines: show == nil)
+        while let bytes = try receive(connection) {
+            guard shown != nil else {
+                try write(bytes)
+                continue
+            }
+            guard let text = display.text(for: bytes) else { continue }
+            try write(Array((show == nil ? text : text + "\n").utf8))
+        }
+        if let rest = display.rest() { try write(Array(rest.utf8)) }
+    }
+
+    func receive(_ connection: Connection) throws(Failure) -> [UInt8]? {
+        do throws(SocketError) {
+            let bytes = try connection.receive(upTo: 65536)
+            received.withLock { $0 += bytes?.count ?? 0 }
+            return bytes
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    func send(_ bytes: [UInt8], _ connection: Connection) throws(Failure) {
+        do throws(SocketError) {
+            try connection.send(bytes)
+            sent.withLock { $0 += bytes.count }
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    func write(_ bytes: [UInt8]) throws(Failure) {
+        do throws(Errno) {
+            try Standard.write(bytes, to: 1)
+        } catch {
+            throw Failure(output: error)
+        }
+    }
+
+    func note(_ text: String) { errors.lineOrDrop(text) }
+
+    /// A reset is no end: how much went each way says what may be missing.
+    private func failure(_ error: SocketError) -> Failure {
+        guard error.isReset else { return Failure(error) }
+        let counts = "\(received.withLock { $0 }) bytes received, \(sent.withLock { $0 }) sent"
+        return Failure(.failed, "the peer reset the connection (\(counts)); the rest of what it had to say is lost")
+    }
+}

@@ -1,0 +1,100 @@
+internal import SocketCore
+internal import Sockets
+internal import Synchronization
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#endif
+
+/// Standard input: a terminal, a pipe, a file, /dev/null or a socket, read by one thread with poll(2) and read(2).
+///
+/// It is never made non-blocking: that would be seen by every process which shares it, the shell among them.
+final class StandardInput: Sendable {
+    private let trace: Trace?
+    private let alarm: CInt
+    /// Whether `stop` was called: the input counts as ended.
+    private let isStopped = Mutex(false)
+    /// Safety: belongs to the one thread that reads.
+    nonisolated(unsafe) private var held: [UInt8] = []
+
+    init(trace: Trace?) throws(Failure) {
+        self.trace = trace
+        do throws(Errno) {
+            alarm = try System.eventCounter(isCounted: false).release()
+        } catch {
+            throw Failure(SocketError(.loop, .system(error)))
+        }
+    }
+
+    /// Ends the input from another thread, now.
+    func stop() {
+        isStopped.withLock { $0 = true }
+        var one: UInt64 = 1
+        _ = withUnsafeBytes(of: &one) { try? System.write(alarm, $0) }
+    }
+
+    /// What comes next, up to a number of bytes; nil at the end. Blocks the thread.
+    func read(upTo count: Int) throws(Failure) -> [UInt8]? {
+        var began: Deadline?
+        while !isStopped.withLock({ $0 }) {
+            do throws(Errno) {
+                var entries = [
+                    pollfd(fd: 0, events: CShort(POLLIN), revents: 0),
+                    pollfd(fd: alarm, events: CShort(POLLIN), revents: 0),
+                ]
+                guard let ready = try System.poll(&entries, milliseconds: trace != nil && began == nil ? 0 : -1) else {
+                    continue
+                }
+                if ready == 0 {
+                    began = .now
+                    continue
+                }
+                guard entries[0].revents != 0 else { continue }
+                var result = Attempt<Int>.wait(.receive)
+                var failure: Errno?
+                let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+                    do throws(Errno) {
+                        result = try System.read(0, into: UnsafeMutableRawBufferPointer(buffer))
+                        if case .done(let got) = result { filled = got }
+                    } catch {
+                        failure = error
+                    }
+                }
+                if let failure { throw failure }
+                // Another reader of the same terminal or pipe was faster.
+                guard case .done(let got) = result else { continue }
+                tell(began, got)
+                return got == 0 ? nil : bytes
+            } catch {
+                throw Failure(.failed, "standard input: \(error.sentence)")
+            }
+        }
+        return nil
+    }
+
+    /// The next line without its end; nil at the end. A last line may lack its end. Blocks the thread.
+    func line() throws(Failure) -> [UInt8]? {
+        while true {
+            if let end = held.firstIndex(of: UInt8(ascii: "\n")) {
+                var line = Array(held[..<end])
+                held.removeFirst(end + 1)
+                if line.last == UInt8(ascii: "\r") { line.removeLast() }
+                return line
+            }
+            guard let more = try read(upTo: 65536) else {
+                defer { held = [] }
+                return held.isEmpty ? nil : held
+            }
+            held += more
+        }
+    }
+
+    private func tell(_ began: Deadline?, _ count: Int) {
+        guard let trace, let began else { return }
+        let waited = Deadline.now.nanoseconds &- began.nanoseconds
+        trace.tellWait(
+            of: Standard.isTerminal(0) ? "the keyboard" : "standard input", .nanoseconds(Int64(clamping: waited)),
+            until: count > 0 ? .came(count) : .ended)
+    }
+}

@@ -1,0 +1,138 @@
+internal import Loops
+internal import SocketCore
+internal import Synchronization
+internal import struct SystemPackage.Errno
+
+/// A stream of this process that is written by a thread of its own, so that a slow reader never holds up a loop.
+///
+/// What is to be written waits in a bounded buffer. When it is full, either the writers wait (standard output: nothing
+/// may be lost) or lines are dropped and counted (standard error: no client may wait for it).
+final class Sink: Sendable {
+    enum WhenFull { case wait, drop }
+
+    private struct State {
+        var buffer: [UInt8] = []
+        var isWriting = false
+        var hasThread = false
+        var dropped = 0
+        var failure: Errno?
+        var waiting: [Bell] = []
+    }
+
+    private static let capacity = 1 << 20
+
+    private let stream: CInt
+    private let whenFull: WhenFull
+    private let state = Mutex(State())
+    private let work = Bell()
+    /// Told once, when the stream can no longer be written to.
+    private let onFailure: @Sendable (Errno) -> Void
+
+    init(_ stream: CInt, _ whenFull: WhenFull, onFailure: @escaping @Sendable (Errno) -> Void = { _ in }) {
+        self.stream = stream
+        self.whenFull = whenFull
+        self.onFailure = onFailure
+    }
+
+    /// Writes a line, waiting for room where that is the rule. Suspends the task meanwhile.
+    func line(_ text: String) async {
+        while let bell = put(text) { _ = try? await bell.wait(until: .after(.seconds(3600)), .send) }
+    }
+
+    /// Writes a line, waiting for room where that is the rule. Blocks the thread meanwhile.
+    func lineBlocking(_ text: String) {
+        while let bell = put(text) { _ = try? bell.waitBlocking(until: .never) }
+    }
+
+    /// Writes a line if there is room, or drops it.
+    func lineOrDrop(_ text: String) {
+        _ = put(text, mayWait: false)
+    }
+
+    /// Puts a line into the buffer; or gives a bell that rings when there may be room.
+    private func put(_ text: String, mayWait: Bool = true) -> Bell? {
+        var needsThread = false
+        var needsRing = false
+        let bell: Bell? = state.withLock { state in
+            if state.failure != nil { return nil }
+            if state.buffer.count >= Self.capacity {
+                guard whenFull == .wait, mayWait else {
+                    state.dropped += 1
+                    return nil
+                }
+                let bell = Bell()
+                state.waiting.append(bell)
+                return bell
+            }
+            needsRing = state.buffer.isEmpty
+            state.buffer += text.utf8
+            state.buffer.append(UInt8(ascii: "\n"))
+            needsThread = !state.hasThread
+            state.hasThread = true
+            return nil
+        }
+        if needsThread, !Threads.start("output", { self.writeForEver() }) { fail(.resourceTemporarilyUnavailable) }
+        if needsRing { work.ring() }
+        return bell
+    }
+
+    private func writeForEver() {
+        while true {
+            _ = try? work.waitBlocking(until: .never)
+            while let piece = take() {
+                do throws(Errno) {
+                    try Standard.write(piece, to: stream)
+                } catch {
+                    fail(error)
+                    return
+                }
+            }
+        }
+    }
+
+    /// All that waits to be written, with word of what was dropped; nil when there is nothing.
+    private func take() -> [UInt8]? {
+        let (piece, waiting) = state.withLock { state -> ([UInt8]?, [Bell]) in
+            defer { state.waiting = [] }
+            state.isWriting = !state.buffer.isEmpty
+            guard state.isWriting else { return (nil, state.waiting) }
+            var piece = state.buffer
+            if state.dropped > 0 {
+                piece += "(\(state.dropped) lines were dropped: nobody reads this stream fast enough)\n".utf8
+                state.dropped = 0
+            }
+            state.buffer = []
+            return (piece, state.waiting)
+        }
+        for bell in waiting { bell.ring() }
+        return piece
+    }
+
+    private func fail(_ error: Errno) {
+        let waiting = state.withLock { state in
+            state.failure = error
+            state.buffer = []
+            state.isWriting = false
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for bell in waiting { bell.ring() }
+        onFailure(error)
+    }
+
+    /// Waits until everything is written, or the time is over; then whether it is, and was.
+    func flush(within limit: Duration) -> Bool {
+        let end = Deadline.after(limit)
+        while true {
+            let bell = Bell()
+            let (isDone, failure) = state.withLock { state in
+                state.waiting.append(bell)
+                return (state.buffer.isEmpty && !state.isWriting, state.failure)
+            }
+            if failure != nil { return false }
+            if isDone { return true }
+            if end.isPast { return false }
+            _ = try? bell.waitBlocking(until: end)
+        }
+    }
+}

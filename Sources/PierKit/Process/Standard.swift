@@ -1,0 +1,72 @@
+internal import SocketCore
+internal import struct SystemPackage.Errno
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#endif
+
+/// The process as its parent made it: standard streams, signals and limits.
+enum Standard {
+    /// Makes the process fit to run: to be called first, before there are threads.
+    static func prepare() {
+        fillClosedStreams()
+        // A peer or a reader that has gone away is an error of the write, not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
+        raiseDescriptorLimit()
+    }
+
+    /// Started with a standard stream closed, the first socket would take its number and become it. So each gets /dev/null,
+    /// opened for reading: what is written to a closed output fails, as it must.
+    private static func fillClosedStreams() {
+        for stream in CInt(0)...2 where fcntl(stream, F_GETFD) == -1 {
+            let filler = open("/dev/null", O_RDONLY)
+            if filler >= 0, filler != stream {
+                dup2(filler, stream)
+                close(filler)
+            }
+        }
+    }
+
+    /// The soft limit is for programs that use select(2), which this one does not.
+    private static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
+    /// How many descriptors the process may have.
+    static var descriptorLimit: Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+        return Int(clamping: limit.rlim_cur)
+    }
+
+    /// Ends the process, now.
+    static func end(_ status: ExitStatus) -> Never { exit(status.rawValue) }
+
+    static func isTerminal(_ stream: CInt) -> Bool { isatty(stream) == 1 }
+
+    /// Writes all of a text to a stream, waiting where it must; a failure is ignored.
+    static func write(_ text: String, to stream: CInt) {
+        try? write(Array(text.utf8), to: stream)
+    }
+
+    /// Writes all of the bytes to a stream, waiting where it must.
+    static func write(_ bytes: [UInt8], to stream: CInt) throws(Errno) {
+        var written = 0
+        while written < bytes.count {
+            let attempt = try bytes.span.bytes.withUnsafeBytes { (buffer) throws(Errno) in
+                try System.write(stream, UnsafeRawBufferPointer(rebasing: buffer[written...]))
+            }
+            switch attempt {
+            case .done(let count): written += count
+            case .wait:
+                // Somebody else made it non-blocking; that is left as it is.
+                var entries = [pollfd(fd: stream, events: CShort(POLLOUT), revents: 0)]
+                _ = try System.poll(&entries, milliseconds: -1)
+            }
+        }
+    }
+}
