@@ -7,6 +7,7 @@ let swift: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
     // A verb runs where its caller runs: no hop to the global pool and back around each system call.
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error, .when(configuration: .release)),
 ]
 
 let package = Package(

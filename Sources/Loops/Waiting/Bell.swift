@@ -58,7 +58,14 @@ package final class Bell: Timed, @unchecked Sendable {
         let waiter = Waiter(parker)
         guard side.install(waiter) else { return true }
         while true {
-            switch try parker.park(on: nil, .receive, until: deadline.nanoseconds) {
+            let outcome: Parker.Outcome
+            do throws(Errno) {
+                outcome = try parker.park(on: nil, .receive, until: deadline.nanoseconds)
+            } catch {
+                if !side.takeBack(waiter) { _ = parker.awaitUnpark() }
+                throw error
+            }
+            switch outcome {
             case .woken(let wake): return wake == .ready
             case .interrupted, .ready: continue
             case .timedOut: return side.takeBack(waiter) ? false : parker.awaitUnpark() == .ready

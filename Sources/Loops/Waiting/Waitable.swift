@@ -162,13 +162,16 @@ package final class Waitable: Timed, @unchecked Sendable {
 
     package var isClosed: Bool { state.load(ordering: .acquiring) & Self.closed != 0 }
 
-    /// Wakes all who wait, who then find it closed, and closes the descriptor as soon as nobody uses it. Idempotent.
-    package func close() {
+    /// Wakes all who wait, who then find it closed, and closes the descriptor as soon as nobody uses it. Idempotent; true
+    /// for the call that closed it.
+    @discardableResult
+    package func close() -> Bool {
         let before = state.bitwiseOr(Self.closed, ordering: .acquiringAndReleasing).oldValue
-        guard before & Self.closed == 0 else { return }
+        guard before & Self.closed == 0 else { return false }
         recheck()
         turns.wakeAll(nil)
         closeIfLast(before | Self.closed)
+        return true
     }
 
     /// `now` is the state that the caller's own step led to: exactly one step leads to closed and unused.

@@ -53,8 +53,7 @@ extension Connection {
     /// Never waits. Verbs under way, in tasks and in threads, fail with `.closed`. What was sent still goes out, unless
     /// bytes had come that nobody received: then the peer sees a reset. Corresponds to `close(2)`.
     public func close() {
-        if let trace, !waitable.isClosed { trace.tell(.closed, of: waitable.rawValue, remoteAddress) }
-        waitable.close()
+        if waitable.close() { trace?.tell(.closed, of: waitable.rawValue, remoteAddress) }
     }
 
     /// Closes so that the peer gets all that was sent: finishes sending, reads on and drops what comes until the peer has

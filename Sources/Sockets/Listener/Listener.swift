@@ -122,12 +122,9 @@ public final class Listener: Sendable {
     /// Never waits. An accept under way fails with `.closed`; a `serve` lets its clients finish and returns. Clients that
     /// were still queueing see a reset. Corresponds to `close(2)`.
     public func close() {
-        if !waitable.isClosed {
-            trace?.tell(.closed, of: waitable.rawValue, address)
-            // Before the socket goes: whoever then finds no file makes his own, and ours cannot be his.
-            path?.remove()
-        }
-        waitable.close()
+        // Before the socket goes: whoever then finds no file makes his own, and ours cannot be his.
+        if !waitable.isClosed { path?.remove() }
+        if waitable.close() { trace?.tell(.closed, of: waitable.rawValue, address) }
         for clients in servers.withLock({ $0 }) { clients.ring() }
     }
 }
