@@ -10,6 +10,16 @@ struct TaskModel {
         group = try EventLoopGroup(loops: loops)
     }
 
+    /// What is done for each client; chosen here, once.
+    private func body(_ settings: Serve.Settings) -> @Sendable (Connection) async throws -> Void {
+        let (size, show, output) = (settings.receiveSize, settings.show, server.output)
+        if show == .none { return { connection in try await Echo.serve(connection, upTo: size) } }
+        return { connection in
+            guard let shown = Shown(connection, show, output) else { return }
+            try await Echo.serve(connection, upTo: size, shown)
+        }
+    }
+
     func start(
         _ listeners: [(Listener, Serve.Settings)], ended: @escaping @Sendable (SocketError?) -> Void
     ) {
@@ -23,11 +33,7 @@ struct TaskModel {
                         do throws(SocketError) {
                             try await listener.serve(
                                 on: group, limit: settings.maxClients, idleTimeout: settings.idleTimeout,
-                                onShortage: server.tellShortage
-                            ) { connection in
-                                var client = EchoClient(connection, settings, server.output)
-                                try await client.serve()
-                            }
+                                onShortage: server.tellShortage, body(settings))
                             return nil
                         } catch {
                             return error

@@ -50,9 +50,8 @@ struct ThreadModel {
 /// One client, from its first byte to its close, on the calling thread.
 private func serveBlocking(_ connection: Connection, _ settings: Serve.Settings, _ server: Server) {
     connection.idleTimeout = settings.idleTimeout
-    var client = EchoClient(connection, settings, server.output)
     do throws(SocketError) {
-        try client.serveBlocking()
+        try Echo.serveBlocking(connection, settings, server.output)
         connection.finishAndClose()
     } catch {
         // It ends this client only; the trace has told it.
