@@ -36,7 +36,9 @@ let package = Package(
             swiftSettings: swift),
         .target(
             name: "Sockets",
-            dependencies: ["CSockets", "SocketCore", "Loops", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: [
+                "CSockets", "SocketCore", "Loops", .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: swift),
         .target(
             name: "PierKit",

@@ -4,9 +4,9 @@ package import SocketCore
 internal import Synchronization
 internal import SystemPackage
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 /// One thread, one poller, many waiting tasks: where a socket's waits end and its tasks run on.

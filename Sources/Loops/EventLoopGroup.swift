@@ -38,7 +38,9 @@ public final class EventLoopGroup: Sendable {
     private init(loops count: Int, name: String, isCounted: Bool) throws(SocketError) {
         var started: [EventLoop] = []
         do throws(SocketError) {
-            for index in 0..<max(1, count) { started.append(try EventLoop(name: "\(name)-\(index)", isCounted: isCounted)) }
+            for index in 0..<max(1, count) {
+                started.append(try EventLoop(name: "\(name)-\(index)", isCounted: isCounted))
+            }
         } catch {
             for loop in started { loop.close() }
             throw error

@@ -73,7 +73,9 @@ public struct SocketError: Error, Sendable {
         let cause: Cause
         let target: String?
 
-        init(_ operation: Operation, _ cause: Cause, _ local: SocketAddress?, _ remote: SocketAddress?, _ target: String?) {
+        init(
+            _ operation: Operation, _ cause: Cause, _ local: SocketAddress?, _ remote: SocketAddress?, _ target: String?
+        ) {
             self.operation = operation
             self.local = local
             self.remote = remote

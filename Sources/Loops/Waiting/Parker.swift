@@ -3,9 +3,9 @@ internal import SocketCore
 internal import Synchronization
 internal import SystemPackage
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 /// Where a thread sleeps in a blocking wait: `poll(2)` on a socket and on an eventfd through which others wake it.

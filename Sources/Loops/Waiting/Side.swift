@@ -18,7 +18,8 @@ struct Side: ~Copyable {
     /// Uses up remembered readiness: whether there was any.
     func takeReady() -> Bool {
         guard word.load(ordering: .relaxed) == Self.ready else { return false }
-        return word.compareExchange(expected: Self.ready, desired: Self.idle, ordering: .acquiringAndReleasing).exchanged
+        return word.compareExchange(expected: Self.ready, desired: Self.idle, ordering: .acquiringAndReleasing)
+            .exchanged
     }
 
     /// Puts a waiter in; false when readiness was remembered, which is thereby used up.

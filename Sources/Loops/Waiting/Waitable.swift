@@ -314,13 +314,12 @@ package final class Waitable: Timed, @unchecked Sendable {
 
     /// Counts a verb that never waited; true when so many came in a row that the task should let others of its loop run.
     package func tookWithoutWait(_ direction: Direction) -> Bool {
-        if direction == .receive {
-            receiveStreak &+= 1
-            return receiveStreak % Self.longestStreak == 0
-        } else {
+        guard direction == .receive else {
             sendStreak &+= 1
             return sendStreak % Self.longestStreak == 0
         }
+        receiveStreak &+= 1
+        return receiveStreak % Self.longestStreak == 0
     }
 
     private static let longestStreak: UInt8 = 32

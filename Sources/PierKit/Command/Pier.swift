@@ -52,7 +52,8 @@ public struct Pier: ParsableCommand {
         guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-"), !verbs.contains(word) else {
             return
         }
-        let hint = nearest(to: word, in: verbs).map { "did you mean \($0)?" } ?? "there are \(verbs.joined(separator: ", "))"
+        let hint =
+            nearest(to: word, in: verbs).map { "did you mean \($0)?" } ?? "there are \(verbs.joined(separator: ", "))"
         throw Failure(.usage, "unknown verb \"\(word.escapedForTerminal())\"; \(hint)")
     }
 
@@ -63,7 +64,8 @@ public struct Pier: ParsableCommand {
             return message + "\nEXAMPLES:\n" + verb.examples.map { "  \($0)" }.joined(separator: "\n")
         }
         if message == helpMessage() {
-            return message + "\n\nEXAMPLES:\n" + verbs.compactMap { $0.examples.first.map { "  \($0)" } }.joined(separator: "\n")
+            return message + "\n\nEXAMPLES:\n"
+                + verbs.compactMap { $0.examples.first.map { "  \($0)" } }.joined(separator: "\n")
         }
         return message
     }

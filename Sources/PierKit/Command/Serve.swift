@@ -40,10 +40,11 @@ struct Serve: Verb {
     @Option(help: "How many clients may queue until they are accepted.")
     var backlog = Count(Listener.defaultBacklog)
 
-    @Option(help: "How many bytes one message has at the most.")
+    @Option(help: "How many bytes one message has at the most, and so what is held for a client.")
     var receiveSize = Count(65536)
 
-    @Option(help: "How many clients are served at once; more queue (default: by the limit on open files; 1000 threads).")
+    @Option(
+        help: "How many clients are served at once; more queue (default: by the limit on open files; 1000 threads).")
     var maxClients: Count?
 
     @Option(help: "How long a client may be silent, or not read what it is sent, before it is closed; or off.")

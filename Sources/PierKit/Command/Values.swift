@@ -43,7 +43,8 @@ struct Count: ExpressibleByArgument, Equatable {
     init(_ value: Int) { self.value = value }
 
     init?(argument: String) {
-        guard let number = strictNumber(argument.utf8), let value = Int(exactly: number), value > 0, value <= 1 << 30 else {
+        guard let number = strictNumber(argument.utf8), let value = Int(exactly: number), value > 0, value <= 1 << 30
+        else {
             return nil
         }
         self.value = value

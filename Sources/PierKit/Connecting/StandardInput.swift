@@ -2,9 +2,9 @@ internal import SocketCore
 internal import Sockets
 internal import Synchronization
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 /// Standard input: a terminal, a pipe, a file, /dev/null or a socket, read by one thread with poll(2) and read(2).

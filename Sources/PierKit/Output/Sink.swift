@@ -34,9 +34,16 @@ final class Sink: Sendable {
         self.onFailure = onFailure
     }
 
-    /// Writes a line, waiting for room where that is the rule. Suspends the task meanwhile.
+    /// Writes a line, waiting for room where that is the rule. Suspends the task meanwhile; a cancelled one waits no more,
+    /// and its line is dropped.
     func line(_ text: String) async {
-        while let bell = put(text) { _ = try? await bell.wait(until: .after(.seconds(3600)), .send) }
+        while let bell = put(text) {
+            do throws(SocketError) {
+                _ = try await bell.wait(until: .never, .send)
+            } catch {
+                return lineOrDrop(text)
+            }
+        }
     }
 
     /// Writes a line, waiting for room where that is the rule. Blocks the thread meanwhile.

@@ -42,11 +42,13 @@ struct Failure: Error {
             .failed,
             error == .brokenPipe
                 ? nil
-                : "standard output: \(error.sentence); what was received could not be written: make room, or write elsewhere")
+                : "standard output: \(error.sentence); what was received could not be written: make room, or write elsewhere"
+        )
     }
 
     func tell() {
-        if let sentence { Standard.write("pier: \(sentence)\n", to: 2) }
+        // A reader of standard error that reads no more must not keep the process from ending.
+        if let sentence, Standard.hasRoom(2, within: .seconds(1)) { Standard.write("pier: \(sentence)\n", to: 2) }
     }
 }
 

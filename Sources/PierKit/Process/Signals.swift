@@ -1,8 +1,8 @@
 internal import SocketCore
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 /// SIGINT and SIGTERM, as events instead of ends.

@@ -1,9 +1,10 @@
+internal import Loops
 internal import SocketCore
 internal import struct SystemPackage.Errno
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 /// The process as its parent made it: standard streams, signals and limits.
@@ -47,6 +48,13 @@ enum Standard {
     static func end(_ status: ExitStatus) -> Never { exit(status.rawValue) }
 
     static func isTerminal(_ stream: CInt) -> Bool { isatty(stream) == 1 }
+
+    /// Whether a line can be written to a stream without waiting, now or soon.
+    static func hasRoom(_ stream: CInt, within limit: Duration) -> Bool {
+        var entries = [pollfd(fd: stream, events: CShort(POLLOUT), revents: 0)]
+        let milliseconds = CInt(clamping: limit.clampedNanoseconds / 1_000_000)
+        return ((try? System.poll(&entries, milliseconds: milliseconds)) ?? 0) ?? 0 > 0
+    }
 
     /// Writes all of a text to a stream, waiting where it must; a failure is ignored.
     static func write(_ text: String, to stream: CInt) {

@@ -25,14 +25,15 @@ final class Server: Sendable {
 
     func run() throws {
         Signals.watch { [events] in events.post(.signal($0)) }
+        // What was told must be out before the process ends.
+        defer { _ = errors.flush(within: .milliseconds(200)) }
         let listeners = try listen()
         // Whatever happens from here on, no path of ours stays behind.
         defer { for (listener, _) in listeners { listener.close() } }
         try start(listeners) { [events] in events.post(.ended($0)) }
         let status = wait(for: listeners)
-        // Nothing more is written after this; what was shown must be out.
+        // What was shown must be out too, and cannot be given up so easily.
         let isWritten = output.flush(within: grace ?? .seconds(5))
-        _ = errors.flush(within: .milliseconds(200))
         if let failure = try status.get() { throw failure }
         if !isWritten { throw ExitStatus.failed }
     }
@@ -45,7 +46,8 @@ final class Server: Sendable {
                 listeners.append((listener, setting))
                 errors.lineOrDrop("listening \(listener.address.described(for: setting.endpoint.transport))")
                 if !listener.address.isLoopback {
-                    errors.lineOrDrop("warning: \(listener.address) is public: whoever reaches this machine can connect")
+                    errors.lineOrDrop(
+                        "warning: \(listener.address) is public: whoever reaches this machine can connect")
                 }
             } catch {
                 for (listener, _) in listeners { listener.close() }

@@ -76,7 +76,8 @@ private func acceptLoop(
                 switch error.cause {
                 case .closed:
                     return left.end(nil)
-                case .system(let errno) where errno == .tooManyOpenFiles || errno == .tooManyOpenFilesInSystem
+                case .system(let errno)
+                where errno == .tooManyOpenFiles || errno == .tooManyOpenFilesInSystem
                     || errno == .noMemory || errno == .noBufferSpace:
                     if pause == .milliseconds(5) { server.tellShortage(error) }
                     _ = try? Bell().waitBlocking(until: .after(pause))

@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 /// Reads the grammar of `Endpoint`. It works on bytes and keeps the position of each, so that an error can point.
@@ -18,7 +18,9 @@ struct EndpointParser {
 
     /// `[scheme://]place[?key=value&…]`
     mutating func parseEndpoint() throws(EndpointError) -> (Endpoint.Transport, Endpoint.Place, [Endpoint.Parameter]) {
-        guard !bytes.isEmpty else { throw error(0, "it is empty; write HOST:PORT, :PORT or a path such as /run/a.sock") }
+        guard !bytes.isEmpty else {
+            throw error(0, "it is empty; write HOST:PORT, :PORT or a path such as /run/a.sock")
+        }
         let mark = bytes.firstIndex(of: UInt8(ascii: "?")) ?? bytes.endIndex
         let (transport, start) = try scheme(before: mark)
         let place = bytes[start..<mark]
@@ -87,7 +89,9 @@ struct EndpointParser {
         let isAbstract = place.first == UInt8(ascii: "@")
         let written = isAbstract ? place.dropFirst() : place
         let name = try unescaped(written)
-        guard !name.isEmpty else { throw error(place.startIndex, isAbstract ? "a name is missing behind the @" : "a path is missing") }
+        guard !name.isEmpty else {
+            throw error(place.startIndex, isAbstract ? "a name is missing behind the @" : "a path is missing")
+        }
         guard name.count <= UnixAddress.longestPath else {
             throw error(
                 place.startIndex,
@@ -136,7 +140,9 @@ struct EndpointParser {
             if IPv6Address(whole) != nil {
                 throw error(place.startIndex, "an IPv6 address stands in brackets, before its port: [\(whole)]:PORT")
             }
-            throw error(colon + 1 + (rest.firstIndex(of: UInt8(ascii: ":")) ?? 0) - rest.startIndex, "a second colon; an IPv6 address stands in brackets: [ADDRESS]:PORT")
+            throw error(
+                colon + 1 + (rest.firstIndex(of: UInt8(ascii: ":")) ?? 0) - rest.startIndex,
+                "a second colon; an IPv6 address stands in brackets: [ADDRESS]:PORT")
         }
         let port = try self.port(rest)
         if host.isEmpty { return .port(port) }
@@ -169,7 +175,9 @@ struct EndpointParser {
         var name = written
         if name.starts(with: "25".utf8), name.count > 2 { name = name.dropFirst(2) }
         let plain = String(decoding: try unescaped(name), as: UTF8.self)
-        guard !plain.isEmpty else { throw error(written.startIndex, "an interface's name or number is missing behind the %") }
+        guard !plain.isEmpty else {
+            throw error(written.startIndex, "an interface's name or number is missing behind the %")
+        }
         let index = if_nametoindex(plain)
         if index != 0 { return index }
         if let number = strictNumber(name), let zone = UInt32(exactly: number), zone > 0 { return zone }
@@ -177,12 +185,15 @@ struct EndpointParser {
     }
 
     private func port(_ digits: ArraySlice<UInt8>) throws(EndpointError) -> UInt16 {
-        guard !digits.isEmpty else { throw error(digits.startIndex, "a port is missing; write a number from 0 to 65535") }
+        guard !digits.isEmpty else {
+            throw error(digits.startIndex, "a port is missing; write a number from 0 to 65535")
+        }
         guard let number = strictNumber(digits) else {
             let text = String(decoding: digits, as: UTF8.self)
             throw error(
                 digits.startIndex,
-                "\"\(text.escapedForTerminal())\" is no port; write a number from 0 to 65535, without a sign or leading zeros")
+                "\"\(text.escapedForTerminal())\" is no port; write a number from 0 to 65535, without a sign or leading zeros"
+            )
         }
         guard let port = UInt16(exactly: number) else {
             throw error(digits.startIndex, "port \(number) is too large; the largest is 65535")
@@ -207,10 +218,13 @@ struct EndpointParser {
         let last = labels.last { !$0.isEmpty } ?? []
         let isHexadecimal = last.starts(with: "0x".utf8) || last.starts(with: "0X".utf8)
         if last.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) || isHexadecimal {
-            throw error(host.startIndex, "an IPv4 address is four numbers from 0 to 255, without leading zeros, joined by dots")
+            throw error(
+                host.startIndex, "an IPv4 address is four numbers from 0 to 255, without leading zeros, joined by dots")
         }
         let isTooLong = host.count > 253 || labels.contains { $0.count > 63 }
-        if isTooLong { throw error(host.startIndex, "it is too long: a name has at most 253 characters, 63 between dots") }
+        if isTooLong {
+            throw error(host.startIndex, "it is too long: a name has at most 253 characters, 63 between dots")
+        }
         // A name may end with the root's dot.
         if labels.dropLast().contains([]) || host.last == UInt8(ascii: ".") && labels.count == 1 {
             throw error(host.startIndex, "there is nothing between two dots of the name")

@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-package import Glibc
+    package import Glibc
 #elseif canImport(Musl)
-package import Musl
+    package import Musl
 #endif
 
 /// What the kernel takes for an address of a socket: an IP address and a port, or a place of a Unix socket.

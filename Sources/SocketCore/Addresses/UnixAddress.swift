@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 /// Where a Unix socket is: a path, a name in Linux's abstract namespace, or nowhere (see `unix(7)`).

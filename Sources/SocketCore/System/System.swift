@@ -1,8 +1,8 @@
 package import CSockets
 #if canImport(Glibc)
-package import Glibc
+    package import Glibc
 #elseif canImport(Musl)
-package import Musl
+    package import Musl
 #endif
 package import SystemPackage
 
@@ -102,7 +102,9 @@ package enum System {
                 throw errno
             }
             var raw: CInt = -1
-            let peer = SocketAddress.filled { raw = csockets_accept(descriptor, $0, $1); return raw }
+            let peer = SocketAddress.filled {
+                raw = csockets_accept(descriptor, $0, $1); return raw
+            }
             if raw >= 0 {
                 Interposer.tellOpened(raw)
                 return .done(Accepted(rawValue: raw, peer: peer ?? .unnamed))
@@ -205,7 +207,9 @@ package enum System {
         var found: SocketAddress?
         _ = try result(call, descriptor) {
             var code: CInt = -1
-            found = SocketAddress.filled { code = body($0, $1); return code }
+            found = SocketAddress.filled {
+                code = body($0, $1); return code
+            }
             return code
         }
         return found ?? .unnamed

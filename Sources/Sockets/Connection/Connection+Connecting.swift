@@ -2,9 +2,9 @@ internal import Loops
 public import SocketCore
 internal import SystemPackage
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 extension Connection {

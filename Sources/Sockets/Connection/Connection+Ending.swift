@@ -2,9 +2,9 @@ internal import Loops
 public import SocketCore
 internal import SystemPackage
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 // How a stream ends
@@ -96,7 +96,7 @@ extension Connection {
             pause = min(pause * 2, .milliseconds(20))
             do throws(SocketError) {
                 if try receive(upTo: 65536) == nil { return }
-            } catch where error.cause == .timedOut {
+            } catch  where error.cause == .timedOut {
                 continue
             }
         }

@@ -26,6 +26,13 @@ extension Connection {
     /// Sends all of the bytes of a span, without copying or allocating.
     ///
     /// Waits and throws as `send(_: [UInt8])` does.
+    public func send(_ bytes: Span<UInt8>) async throws(SocketError) {
+        try await sendAll(pointer(to: bytes.bytes))
+    }
+
+    /// Sends all of the bytes of a raw span, without copying or allocating.
+    ///
+    /// Waits and throws as `send(_: [UInt8])` does.
     public func send(_ bytes: RawSpan) async throws(SocketError) {
         try await sendAll(pointer(to: bytes))
     }
@@ -59,6 +66,14 @@ extension Connection {
     }
 
     /// Sends all of the bytes of a span, without copying or allocating.
+    ///
+    /// Blocks and throws as `send(_: [UInt8])` does.
+    @available(*, noasync)
+    public func send(_ bytes: Span<UInt8>) throws(SocketError) {
+        try send(bytes.bytes)
+    }
+
+    /// Sends all of the bytes of a raw span, without copying or allocating.
     ///
     /// Blocks and throws as `send(_: [UInt8])` does.
     @available(*, noasync)

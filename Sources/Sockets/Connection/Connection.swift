@@ -3,9 +3,9 @@ public import SocketCore
 internal import Synchronization
 internal import SystemPackage
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 /// One end of a stream between two programs: over TCP, or between programs of one machine over a Unix socket.

@@ -2,9 +2,9 @@ internal import Loops
 internal import SocketCore
 internal import SystemPackage
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 /// From an endpoint to a bound socket.
@@ -31,7 +31,8 @@ enum Binding {
         case .port(let port):
             do throws(SocketError) {
                 return try bind(to: .ipv6(.any, port: port), onlyIPv6: false, trace)
-            } catch where error.cause == .system(.addressFamilyNotSupported)
+            } catch
+                where error.cause == .system(.addressFamilyNotSupported)
                 || error.cause == .system(.addressNotAvailable)
             {
                 // A machine without IPv6.

@@ -3,9 +3,9 @@ internal import Loops
 public import SocketCore
 internal import SystemPackage
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 extension Listener {
@@ -35,7 +35,7 @@ extension Listener {
                 case .wait(let direction): return .wait(direction)
                 case .done(let accepted): return .done(connection(accepted))
                 }
-            } catch where error.isOfTheClient {
+            } catch  where error.isOfTheClient {
                 // It was the queueing client's trouble, not the listener's: the next one.
                 continue
             }

@@ -3,9 +3,9 @@ public import SocketCore
 internal import SystemPackage
 internal import Synchronization
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 /// The tutorial's listening socket: bound to an address, and accepting clients.

@@ -1,9 +1,9 @@
 internal import SocketCore
 internal import SystemPackage
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 /// The file that a Unix listener makes by binding, and owes to remove.

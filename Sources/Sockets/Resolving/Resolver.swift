@@ -3,9 +3,9 @@ internal import SocketCore
 internal import Synchronization
 internal import SystemPackage
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 /// Turns names into addresses, never on a loop's thread and never on the caller's: `getaddrinfo(3)` blocks as long as it
@@ -44,7 +44,9 @@ enum Resolver {
     /// The addresses of a name, in the order to try them in.
     ///
     /// Waits until they are found, the deadline passes or the task is cancelled.
-    static func addresses(of name: String, port: UInt16, until deadline: Deadline) async throws(SocketError) -> [SocketAddress] {
+    static func addresses(of name: String, port: UInt16, until deadline: Deadline) async throws(SocketError)
+        -> [SocketAddress]
+    {
         let lookup = try start(name, port)
         do throws(SocketError) {
             _ = try await lookup.bell.wait(until: deadline, .resolve)
@@ -55,7 +57,9 @@ enum Resolver {
     }
 
     /// The same, blocking the thread.
-    static func addressesBlocking(of name: String, port: UInt16, until deadline: Deadline) throws(SocketError) -> [SocketAddress] {
+    static func addressesBlocking(of name: String, port: UInt16, until deadline: Deadline) throws(SocketError)
+        -> [SocketAddress]
+    {
         let lookup = try start(name, port)
         do throws(Errno) {
             _ = try lookup.bell.waitBlocking(until: deadline)
@@ -82,7 +86,11 @@ enum Resolver {
         }
         guard needsThread else { return lookup }
         var thread = pthread_t()
-        let code = pthread_create(&thread, nil, { _ in Resolver.work(); return nil }, nil)
+        let code = pthread_create(
+            &thread, nil,
+            { _ in
+                Resolver.work(); return nil
+            }, nil)
         if code == 0 {
             pthread_detach(thread)
         } else {

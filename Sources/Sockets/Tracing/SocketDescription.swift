@@ -1,8 +1,8 @@
 public import SocketCore
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #endif
 
 /// What a socket is, read from the kernel at one moment, as Python's `repr` of a socket shows it.
