@@ -53,7 +53,7 @@ enum Standard {
     static func hasRoom(_ stream: CInt, within limit: Duration) -> Bool {
         var entries = [pollfd(fd: stream, events: CShort(POLLOUT), revents: 0)]
         let milliseconds = CInt(clamping: limit.clampedNanoseconds / 1_000_000)
-        return ((try? System.poll(&entries, milliseconds: milliseconds)) ?? 0) ?? 0 > 0
+        return ((try? System.poll(&entries, milliseconds: milliseconds)) ?? 0) > 0
     }
 
     /// Writes all of a text to a stream, waiting where it must; a failure is ignored.
