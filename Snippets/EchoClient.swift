@@ -1,7 +1,7 @@
 // The tutorial's client; start EchoServer.swift first, or `pier serve echo 127.0.0.5:8520`.
 import Sockets
 
-// In a function: at the top level of a main.swift the compiler would pick the verbs that block the thread.
+// In a function: at the top level of a main.swift the compiler picks the blocking verbs, and refuses them.
 func echo() async throws {
     let server = try await Connection(to: "127.0.0.5:8520")
     try await server.send("hello,world!")
