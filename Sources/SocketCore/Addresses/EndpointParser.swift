@@ -88,10 +88,10 @@ struct EndpointParser {
     private func unixPlace(_ place: ArraySlice<UInt8>) throws(EndpointError) -> UnixAddress {
         let isAbstract = place.first == UInt8(ascii: "@")
         let written = isAbstract ? place.dropFirst() : place
-        let name = try unescaped(written)
-        guard !name.isEmpty else {
-            throw error(place.startIndex, isAbstract ? "a name is missing behind the @" : "a path is missing")
-        }
+        var name = try unescaped(written)
+        // The mark that printing puts before a relative path; the path is the same without it, and equal to what was printed.
+        if !isAbstract, name.starts(with: "./".utf8), name.count > 2, name[2] != UInt8(ascii: "/") { name.removeFirst(2) }
+        guard !name.isEmpty else { throw error(place.startIndex, isAbstract ? "a name is missing behind the @" : "a path is missing") }
         guard name.count <= UnixAddress.longestPath else {
             throw error(
                 place.startIndex,

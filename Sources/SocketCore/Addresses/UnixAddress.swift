@@ -82,7 +82,8 @@ extension UnixAddress: CustomStringConvertible {
         case .abstract: return "@" + percentEscaped(bytes.dropFirst())
         case .path:
             let text = percentEscaped(bytes[...])
-            let isMarked = text.hasPrefix("/") || text.hasPrefix("./") || text.hasPrefix("../")
+            // Before `./` too: a parser takes one such mark away.
+            let isMarked = text.hasPrefix("/") || text.hasPrefix("../")
             return isMarked ? text : "./" + text
         }
     }
