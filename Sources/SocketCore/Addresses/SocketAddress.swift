@@ -161,8 +161,7 @@ private func zoneName(_ zone: UInt32) -> String {
             name.baseAddress.flatMap { if_indextoname(zone, $0) }.map { strlen($0) } ?? 0
         }
     }
-    guard !text.isEmpty else { return String(zone) }
-    let name = percentEscaped(text[...])
+    let name = text.isEmpty ? String(zone) : percentEscaped(text[...])
     // A parser takes a leading 25 for the escape of the percent sign.
-    return name.hasPrefix("25") ? "25" + name : name
+    return name.hasPrefix("25") && name != "25" ? "25" + name : name
 }
