@@ -18,7 +18,8 @@ public struct EndpointError: Error, Hashable, Sendable {
 extension EndpointError: CustomStringConvertible {
     /// One sentence; positions are told as a person counts, from 1, and the text is safe for a terminal.
     public var description: String {
-        "bad endpoint \"\(text.escapedForTerminal())\", at character \(position + 1): \(reason)"
+        let before = String(decoding: text.utf8.prefix(position), as: UTF8.self).count
+        return "bad endpoint \"\(text.escapedForTerminal())\", at character \(before + 1): \(reason)"
     }
 }
 
