@@ -54,6 +54,7 @@ struct EndpointParser {
 
     private func scheme(before end: Int) throws(EndpointError) -> (Endpoint.Transport?, Int) {
         let head = bytes[..<end]
+        if isPath(head) { return (nil, 0) }
         guard let colon = head.firstIndex(of: UInt8(ascii: ":")) else { return (nil, 0) }
         let word = String(decoding: head[..<colon], as: UTF8.self)
         let hasSlashes = head[(colon + 1)...].starts(with: "//".utf8)
