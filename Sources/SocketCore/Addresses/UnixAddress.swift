@@ -83,7 +83,8 @@ extension UnixAddress: CustomStringConvertible {
         case .path:
             let text = percentEscaped(bytes[...])
             // Before `./` too: a parser takes one such mark away.
-            let isMarked = text.hasPrefix("/") || text.hasPrefix("../")
+            // In bytes: to a String, a slash and a combining mark are one character, and no slash.
+            let isMarked = text.utf8.starts(with: "/".utf8) || text.utf8.starts(with: "../".utf8)
             return isMarked ? text : "./" + text
         }
     }
