@@ -1,9 +1,9 @@
 package import Sockets
 import Synchronization
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #endif
 
 /// The kinds of stream that contract tests run over.
