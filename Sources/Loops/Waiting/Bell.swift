@@ -5,10 +5,10 @@ package import SystemPackage
 /// What one task or thread waits for when it is no socket: that another rings, or that a time comes.
 ///
 /// A ring while nobody waits ends the next wait. One waiter at a time.
-package final class Bell: Timed, @unchecked Sendable {
+package final class Bell: Sendable {
     private let side = Side()
 
-    package override init() {}
+    package init() {}
 
     /// Ends the wait under way, or else the next one.
     package func ring() {
@@ -19,18 +19,19 @@ package final class Bell: Timed, @unchecked Sendable {
     ///
     /// Throws `.cancelled` when the task is, and `.closed` when the loop that keeps the time ends.
     package func wait(until deadline: Deadline, _ operation: SocketError.Operation) async throws(SocketError) -> Bool {
-        var loop: EventLoop?
+        var alarm: Alarm?
         if deadline != .never {
+            let loop: EventLoop
             if let current = EventLoop.current { loop = current } else { loop = try EventLoopGroup.shared.next() }
+            alarm = Alarm(self, loop)
         }
-        // The heap does not keep what stands in it: out of it before the caller's reference goes.
-        defer { if let loop { _ = loop.execute { loop.local.pointee.timers.disarm(self) } } }
+        defer { alarm?.disarm() }
         while true {
             if Task.isCancelled { throw SocketError(operation, .cancelled) }
             if deadline.isPast { return side.takeReady() }
-            if let loop, loop.isClosed { throw SocketError(operation, .closed) }
+            if let alarm, alarm.loop.isClosed { throw SocketError(operation, .closed) }
             let wake = await withTaskCancellationHandler {
-                await suspend(until: deadline, loop)
+                await suspend(until: deadline, alarm)
             } onCancel: {
                 side.signalRecheck()
             }
@@ -38,17 +39,11 @@ package final class Bell: Timed, @unchecked Sendable {
         }
     }
 
-    private func suspend(until deadline: Deadline, _ loop: EventLoop?) async -> Wake {
+    private func suspend(until deadline: Deadline, _ alarm: Alarm?) async -> Wake {
         await Waiter.suspend { waiter in
             guard side.install(waiter) else { return waiter.resume(.ready) }
-            var isOver = Task.isCancelled
-            if let loop {
-                let isArmed = loop.execute {
-                    loop.local.pointee.timers.arm(self, at: deadline.nanoseconds)
-                }
-                isOver = isOver || !isArmed
-            }
-            if isOver { side.signalRecheck() }
+            let isArmed = alarm?.arm(at: deadline) ?? true
+            if Task.isCancelled || !isArmed { side.signalRecheck() }
         }
     }
 
@@ -73,8 +68,36 @@ package final class Bell: Timed, @unchecked Sendable {
         }
     }
 
-    override func fire(now: UInt64) -> UInt64 {
+    /// The time has come, or the loop ends: has who waits look which.
+    fileprivate func recheck() {
         side.signalRecheck()
+    }
+}
+
+/// What stands in a loop's heap for one wait for a bell.
+///
+/// Each wait has its own, because the next wait may be kept by another loop before this one's has taken it out.
+private final class Alarm: Timed, @unchecked Sendable {
+    let loop: EventLoop
+    private let bell: Bell
+
+    init(_ bell: Bell, _ loop: EventLoop) {
+        self.bell = bell
+        self.loop = loop
+    }
+
+    /// False when the loop has ended.
+    func arm(at deadline: Deadline) -> Bool {
+        loop.execute { self.loop.local.pointee.timers.arm(self, at: deadline.nanoseconds) }
+    }
+
+    /// The heap does not keep what stands in it: out of it before the last reference, the action's, goes.
+    func disarm() {
+        _ = loop.execute { self.loop.local.pointee.timers.disarm(self) }
+    }
+
+    override func fire(now: UInt64) -> UInt64 {
+        bell.recheck()
         return .max
     }
 }
