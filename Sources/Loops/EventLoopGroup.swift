@@ -71,7 +71,7 @@ public final class EventLoopGroup: Sendable {
     /// Throws what `body` throws, or `SocketError` when the loops cannot start.
     @concurrent
     public static func run<R: Sendable>(
-        loops count: Int = processors, _ body: @Sendable (EventLoopGroup) async throws -> R
+        loops count: Int = processors, _ body: @Sendable @concurrent (EventLoopGroup) async throws -> R
     ) async throws -> R {
         let group = try EventLoopGroup(loops: count)
         // Back on the caller's executor by then, so that the threads can be joined.
