@@ -221,7 +221,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
             for waitable in local.pointee.registry.all { waitable.loopClosed() }
             while let due = local.pointee.timers.popDue(now: .max) { _ = due.fire(now: .max) }
             isDrained = local.pointee.jobs.isEmpty
-            runJobs(atMost: .max)
+            // In turns here too: a task that yields may be waiting for what another thread hands in.
+            runJobs(atMost: Self.jobsPerTurn)
         }
         // Later pushes are refused from here on. Those that came before it are handed on.
         var jobs: [UnownedJob] = []
