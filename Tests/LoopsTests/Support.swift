@@ -137,6 +137,13 @@ extension EventLoop {
     }
 }
 
+/// A number that several threads count up.
+final class Counter: Sendable {
+    private let count = Atomic<Int>(0)
+    var value: Int { count.load(ordering: .acquiring) }
+    func add() { count.add(1, ordering: .acquiringAndReleasing) }
+}
+
 /// The cause of the `SocketError` that `body` throws, if it throws one.
 func cause(_ body: () async throws -> Void) async -> SocketError.Cause? {
     do { try await body() } catch { return (error as? SocketError)?.cause }

@@ -1,0 +1,110 @@
+import Loops
+import SocketCore
+import TestSupport
+import Testing
+
+/// Some loops that share the work.
+@Suite(.timeLimit(.minutes(2))) struct EventLoopGroupTests {
+    @Test(arguments: [(1, 1), (3, 3), (0, 1), (-5, 1)])
+    func aGroupHasAtLeastOneLoop(asked: Int, started: Int) async throws {
+        try await audited { _ in
+            let group = try EventLoopGroup(loops: asked)
+            defer { group.close() }
+            #expect(group.loops.count == started)
+        }
+    }
+
+    @Test func theLoopsTakeTurns() throws {
+        let group = try EventLoopGroup(loops: 3)
+        defer { group.close() }
+        let turns = (0..<9).map { _ in group.next() }
+        for (index, loop) in turns.enumerated() { #expect(loop === group.loops[index % 3]) }
+    }
+
+    @Test func eachLoopHasAThreadWithANameOfItsOwn() async throws {
+        let name = uniqueName()
+        let group = try EventLoopGroup(loops: 2, name: name)
+        for index in 0..<2 {
+            #expect(group.loops[index].name == "\(name)-\(index)")
+            try await eventually { threadCount(named: "\(name)-\(index)") == 1 }
+        }
+        group.close()
+        group.close()
+        for index in 0..<2 { #expect(threadCount(named: "\(name)-\(index)") == 0) }
+    }
+
+    @Test func aScopedGroupRunsItsBodyOnItsFirstLoopAndEndsWithIt() async throws {
+        try await audited { _ in
+            let loops = try await within {
+                try await EventLoopGroup.run(loops: 2) { group in
+                    #expect(group.loops.count == 2)
+                    #expect(EventLoop.current === group.loops[0])
+                    await Task.yield()
+                    #expect(EventLoop.current === group.loops[0])
+                    return group.loops
+                }
+            }
+            for loop in loops { #expect(loop.isClosed) }
+        }
+    }
+
+    @Test func aScopedGroupEndsWhenItsBodyThrows() async throws {
+        struct Enough: Error {}
+        try await audited { _ in
+            let log = Log<EventLoop>()
+            await #expect(throws: Enough.self) {
+                try await EventLoopGroup.run(loops: 2) { group in
+                    for loop in group.loops { log.append(loop) }
+                    throw Enough()
+                }
+            }
+            #expect(log.count == 2)
+            for loop in log.all { #expect(loop.isClosed) }
+        }
+    }
+
+    @Test func whatWaitsInAScopedGroupEndsWithIt() async throws {
+        let left = try await within {
+            try await EventLoopGroup.run(loops: 2) { group in
+                let sleeping = group.loops.map { loop in
+                    Task(executorPreference: loop) { await cause { try await EventLoop.sleep(for: .seconds(3_600)) } }
+                }
+                for loop in group.loops { await loop.hasTurned() }
+                return sleeping
+            }
+        }
+        for task in left { #expect(try await within { await task.value } == .closed) }
+    }
+
+    @Test func scopedGroupsCanBeNested() async throws {
+        try await audited { _ in
+            let inner = try await within {
+                try await EventLoopGroup.run(loops: 1) { outer in
+                    let inner = try await EventLoopGroup.run(loops: 1) { inner in
+                        #expect(EventLoop.current === inner.loops[0])
+                        return inner.loops[0]
+                    }
+                    #expect(EventLoop.current === outer.loops[0])
+                    #expect(!outer.loops[0].isClosed)
+                    return inner
+                }
+            }
+            #expect(inner.isClosed)
+        }
+    }
+
+    @Test func theDefaultGroupIsStartedOnceWithALoopForEachProcessor() throws {
+        let group = try EventLoopGroup.shared
+        #expect(try EventLoopGroup.shared === group)
+        #expect(group.loops.count == EventLoopGroup.processors)
+        #expect(EventLoopGroup.processors >= 1)
+    }
+
+    // Whoever happens to start it must not be charged with descriptors that stay open.
+    @Test func theDefaultGroupIsInNobodysLedger() async throws {
+        try await audited { ledger in
+            _ = try EventLoopGroup.shared
+            #expect(ledger.open.isEmpty)
+        }
+    }
+}
