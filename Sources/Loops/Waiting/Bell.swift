@@ -57,7 +57,8 @@ package final class Bell: Sendable {
             do throws(Errno) {
                 outcome = try parker.park(on: nil, .receive, until: deadline.nanoseconds)
             } catch {
-                if !side.takeBack(waiter) { _ = parker.awaitUnpark() }
+                // Left behind, it would take a later ring, after its thread has gone.
+                if !side.takeBack(waiter), parker.awaitUnpark() == .ready { side.signalReady() }
                 throw error
             }
             switch outcome {
