@@ -29,11 +29,19 @@ package final class Ledger: Sendable {
         state.withLock { $0.rules.append(Rule(call: call, skip: skip, times: times, verdict: verdict)) }
     }
 
+    /// From now on all calls pass.
+    package func letAllPass() { state.withLock { $0.rules = [] } }
+
     /// How many calls of a kind were made.
     package func count(of call: SystemCall) -> Int { state.withLock { $0.calls[call] ?? 0 } }
 
     /// The descriptors that are open now.
     package var open: Set<CInt> { state.withLock { $0.open } }
+
+    /// Waits until so many calls of a kind were made: the way to know that a verb has begun.
+    package func sees(_ call: SystemCall, _ times: Int = 1) async throws {
+        try await eventually(.seconds(20), "\(call) number \(times)") { self.count(of: call) >= times }
+    }
 
     /// Runs `body` with this ledger in force, and throws if a descriptor is still open some time after it has ended.
     package func audit<R>(_ body: () async throws -> R) async throws -> R {

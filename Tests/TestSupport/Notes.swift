@@ -1,0 +1,28 @@
+internal import Synchronization
+
+/// What tasks and threads note down for the test to look at.
+package final class Notes<Value: Sendable>: Sendable {
+    private let values = Mutex<[Value]>([])
+
+    package init() {}
+
+    package func add(_ value: Value) { values.withLock { $0.append(value) } }
+    package var all: [Value] { values.withLock { $0 } }
+
+    /// Waits until something that fits is noted.
+    package func waits(_ what: String, for condition: @Sendable (Value) -> Bool) async throws {
+        try await eventually(.seconds(20), what) { self.all.contains(where: condition) }
+    }
+}
+
+/// A number that tasks and threads count in.
+package final class Counter: Sendable {
+    private let count = Atomic<Int>(0)
+
+    package init() {}
+
+    @discardableResult
+    package func add(_ number: Int) -> Int { count.wrappingAdd(number, ordering: .sequentiallyConsistent).newValue }
+    package func raise(to least: Int) { count.max(least, ordering: .sequentiallyConsistent) }
+    package var value: Int { count.load(ordering: .sequentiallyConsistent) }
+}
