@@ -3,6 +3,9 @@ public import SocketCore
 internal import SystemPackage
 
 // Each verb's attempt is written once, at the end; the two faces above it differ in how they wait.
+//
+// Who asks for nothing never comes to an attempt: it would wait where the last read is known to have left nothing, and its
+// nothing would read as the end of the stream.
 
 extension Connection {
     /// The most that one `receive(upTo:)` gives, whatever it is asked for: 1 MiB.
@@ -15,7 +18,8 @@ extension Connection {
     /// Waits until at least one byte has come, the peer finishes, or the connection is closed, cancelled or out of time.
     /// Zero bytes asked for are zero bytes got, at once. Throws `SocketError`. Corresponds to `recv(2)`.
     public func receive(upTo count: Int) async throws(SocketError) -> [UInt8]? {
-        try await perform(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
+        guard count > 0 else { return [] }
+        return try await perform(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
             try attemptReceive(fd, upTo: count)
         }
     }
@@ -25,6 +29,7 @@ extension Connection {
     /// Waits until all have come. Throws `.ended` when the peer finishes in between; then, as after a timeout or a
     /// cancellation, what has come stays and is what the next receive gets.
     public func receive(exactly count: Int) async throws(SocketError) -> [UInt8]? {
+        guard count > 0 else { return [] }
         var gathered: [UInt8] = []
         let isWhole = try await perform(
             .receive, .receive, undo: { unread.putBack(gathered[...]) }, outcome: { _ in .came(gathered.count) }
@@ -42,6 +47,7 @@ extension Connection {
     /// Waits like `receive(upTo:)`. Corresponds to `recv(2)`.
     public func receive(into buffer: inout OutputRawSpan) async throws(SocketError) -> Int {
         let free = freePart(of: &buffer)
+        guard !free.isEmpty else { return 0 }
         let count = try await perform(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
             try attemptReceive(fd, into: free)
         }
@@ -69,7 +75,8 @@ extension Connection {
     /// Throws `SocketError`. Corresponds to `recv(2)`.
     @available(*, noasync)
     public func receive(upTo count: Int) throws(SocketError) -> [UInt8]? {
-        try performBlocking(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
+        guard count > 0 else { return [] }
+        return try performBlocking(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
             try attemptReceive(fd, upTo: count)
         }
     }
@@ -79,6 +86,7 @@ extension Connection {
     /// Blocks the thread until all have come. Throws as the form with `await` does.
     @available(*, noasync)
     public func receive(exactly count: Int) throws(SocketError) -> [UInt8]? {
+        guard count > 0 else { return [] }
         var gathered: [UInt8] = []
         let isWhole = try performBlocking(
             .receive, .receive, undo: { unread.putBack(gathered[...]) }, outcome: { _ in .came(gathered.count) }
@@ -97,6 +105,7 @@ extension Connection {
     @available(*, noasync)
     public func receive(into buffer: inout OutputRawSpan) throws(SocketError) -> Int {
         let free = freePart(of: &buffer)
+        guard !free.isEmpty else { return 0 }
         let count = try performBlocking(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
             try attemptReceive(fd, into: free)
         }
@@ -127,8 +136,6 @@ extension Connection {
     private func attemptReceive(
         _ fd: CInt, into buffer: UnsafeMutableRawBufferPointer
     ) throws(Errno) -> Attempt<Int> {
-        // An empty buffer must not be taken for the end of the stream, which reads as nothing too.
-        guard !buffer.isEmpty else { return .done(0) }
         guard unread.isEmpty else {
             let taken = unread.take(upTo: buffer.count)
             buffer.copyBytes(from: taken)
@@ -143,7 +150,6 @@ extension Connection {
     }
 
     private func attemptReceive(_ fd: CInt, upTo count: Int) throws(Errno) -> Attempt<[UInt8]?> {
-        guard count > 0 else { return .done([]) }
         let most = min(count, Self.largestReceive)
         // Made only now that there may be something: no buffer lives across a wait.
         var result = Attempt<Int>.wait(.receive)
