@@ -227,12 +227,13 @@ extension Connection {
             // Straight from the socket: what is held has been searched.
             let kept = unread
             unread = UnreadBytes()
-            defer { unread.putBack(kept.all) }
+            var isTaken = false
+            defer { if !isTaken { unread.putBack(kept.all) } }
             switch try attemptReceive(fd, upTo: 16384) {
             case .wait(let direction): return .wait(direction)
             case .done(let more?): unread.append(more)
             case .done(nil):
-                defer { unread = UnreadBytes() }
+                isTaken = true
                 return .done(.last(Array(kept.all)))
             }
         }
