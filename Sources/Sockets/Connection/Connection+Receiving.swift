@@ -196,6 +196,11 @@ struct LineSearch {
     let limit: Int
     var searched = 0
 
+    /// Whether these bytes cannot be a line, or the beginning of one, within the limit. A CR may be part of its end.
+    func isTooLong(_ bytes: ArraySlice<UInt8>) -> Bool {
+        bytes.count - (bytes.last == UInt8(ascii: "\r") ? 1 : 0) > limit
+    }
+
     /// A line with the bytes of its end; or what there is, when the peer has finished or it is too long.
     enum Found {
         case line([UInt8])
@@ -217,12 +222,10 @@ extension Connection {
         while true {
             let held = unread.all
             if let end = held.dropFirst(search.searched).firstIndex(of: UInt8(ascii: "\n")) {
-                let length = end - held.startIndex + 1
-                if length > search.limit + 2 { return .done(.tooLong) }
-                return .done(.line(Array(unread.take(upTo: length))))
+                if search.isTooLong(held[..<end]) { return .done(.tooLong) }
+                return .done(.line(Array(unread.take(upTo: end - held.startIndex + 1))))
             }
-            // Room for the end itself, CR LF.
-            if held.count > search.limit + 1 { return .done(.tooLong) }
+            if search.isTooLong(held) { return .done(.tooLong) }
             search.searched = held.count
             // Straight from the socket: what is held has been searched.
             let kept = unread
