@@ -38,7 +38,7 @@ extension DrivenSocket {
         _ attempt: (CInt) throws(Errno) -> Attempt<Value>
     ) async throws(SocketError) -> Value {
         let turn = try turn(for: direction)
-        if waitable.tryTakeTurn(turn) != .mine { try await queue(operation, turn) }
+        if waitable.tryTakeTurn(turn) != .mine { try await queue(operation, direction, turn) }
         defer { waitable.giveTurn(turn) }
         if let refusal = refusal(operation, direction) {
             undo()
@@ -80,11 +80,13 @@ extension DrivenSocket {
     }
 
     /// Waits for the turn behind those who came first.
-    private func queue(_ operation: SocketError.Operation, _ turn: Direction) async throws(SocketError) {
+    private func queue(
+        _ operation: SocketError.Operation, _ direction: Direction, _ turn: Direction
+    ) async throws(SocketError) {
         while true {
             if waitable.isClosed || waitable.isLoopClosed { throw error(operation, .closed) }
-            if let refusal = refusal(operation, turn) { throw refusal }
-            if try await waitable.waitForTurn(turn) == .ready { return }
+            if let refusal = refusal(operation, direction) { throw refusal }
+            if try await waitable.waitForTurn(turn, for: direction) == .ready { return }
         }
     }
 
@@ -159,7 +161,7 @@ extension DrivenSocket {
     ) throws(SocketError) -> Value {
         try refuseOnLoop(operation)
         let turn = try turn(for: direction)
-        if waitable.tryTakeTurn(turn) != .mine { try queueBlocking(operation, turn) }
+        if waitable.tryTakeTurn(turn) != .mine { try queueBlocking(operation, direction, turn) }
         defer { waitable.giveTurn(turn) }
         do throws(SocketError) {
             if waitable.deadline(direction).isPast { throw error(operation, .timedOut) }
@@ -199,12 +201,14 @@ extension DrivenSocket {
         if wake == .recheck { try recheck(operation, direction, waited) }
     }
 
-    private func queueBlocking(_ operation: SocketError.Operation, _ turn: Direction) throws(SocketError) {
+    private func queueBlocking(
+        _ operation: SocketError.Operation, _ direction: Direction, _ turn: Direction
+    ) throws(SocketError) {
         while true {
             if waitable.isClosed { throw error(operation, .closed) }
-            if waitable.deadline(turn).isPast { throw error(operation, .timedOut) }
+            if waitable.deadline(direction).isPast { throw error(operation, .timedOut) }
             do throws(Errno) {
-                if try waitable.waitForTurnBlocking(turn) == .ready { return }
+                if try waitable.waitForTurnBlocking(turn, for: direction) == .ready { return }
             } catch {
                 throw failed(operation, error, 0)
             }

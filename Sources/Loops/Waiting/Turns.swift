@@ -7,7 +7,10 @@ internal import Synchronization
 struct Turns: ~Copyable {
     struct Entry {
         let id: UInt64
+        /// Whose turn it waits for.
         let direction: Direction
+        /// What it wants the turn for, and so whose deadline it keeps: in half-duplex a send waits for the receive's turn.
+        let verb: Direction
         let waiter: Waiter
     }
 
@@ -54,11 +57,11 @@ struct Turns: ~Copyable {
         found?.waiter.resume(.recheck)
     }
 
-    /// Wakes all who queue for a direction, or for both, to look again.
-    func wakeAll(_ direction: Direction?) {
+    /// Wakes all who queue to look again, or those whose verb has a direction.
+    func wakeAll(_ verb: Direction?) {
         let woken = entries.withLock { entries in
-            let woken = entries.filter { direction == nil || $0.direction == direction }
-            entries.removeAll { direction == nil || $0.direction == direction }
+            let woken = entries.filter { verb == nil || $0.verb == verb }
+            entries.removeAll { verb == nil || $0.verb == verb }
             return woken
         }
         for entry in woken { entry.waiter.resume(.recheck) }

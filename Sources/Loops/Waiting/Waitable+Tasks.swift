@@ -36,18 +36,19 @@ extension Waitable {
         }
     }
 
-    /// Suspends the task until the direction's turn is its own; `.recheck` when something else came first.
-    package func waitForTurn(_ direction: Direction) async throws(SocketError) -> Wake {
+    /// Suspends the task until the direction's turn is its own; `.recheck` when something else came first, such as the
+    /// deadline of the verb that it is for.
+    package func waitForTurn(_ direction: Direction, for verb: Direction) async throws(SocketError) -> Wake {
         try register()
         let id = Turns.nextID()
         return await withTaskCancellationHandler {
             await Waiter.suspend { waiter in
-                switch joinQueue(direction, Turns.Entry(id: id, direction: direction, waiter: waiter)) {
+                switch joinQueue(direction, Turns.Entry(id: id, direction: direction, verb: verb, waiter: waiter)) {
                 case .mine: return waiter.resume(.ready)
                 case .closed: return waiter.resume(.recheck)
                 case .busy: break
                 }
-                let end = deadline(direction)
+                let end = deadline(verb)
                 if Task.isCancelled || end.isPast || isLoopClosed {
                     leaveQueue(id)
                 } else if end != .never {

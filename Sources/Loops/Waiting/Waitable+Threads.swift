@@ -32,11 +32,13 @@ extension Waitable {
         }
     }
 
-    /// Blocks the thread until the direction's turn is its own; `.recheck` when something else came first.
-    package func waitForTurnBlocking(_ direction: Direction) throws(Errno) -> Wake {
+    /// Blocks the thread until the direction's turn is its own; `.recheck` when something else came first, such as the
+    /// deadline of the verb that it is for.
+    package func waitForTurnBlocking(_ direction: Direction, for verb: Direction) throws(Errno) -> Wake {
         let parker = try Parker.current()
         let id = Turns.nextID()
-        switch joinQueue(direction, Turns.Entry(id: id, direction: direction, waiter: Waiter(parker))) {
+        let entry = Turns.Entry(id: id, direction: direction, verb: verb, waiter: Waiter(parker))
+        switch joinQueue(direction, entry) {
         case .mine: return .ready
         case .closed: return .recheck
         case .busy: break
@@ -44,7 +46,7 @@ extension Waitable {
         while true {
             let outcome: Parker.Outcome
             do throws(Errno) {
-                outcome = try parker.park(on: nil, direction, until: deadline(direction).nanoseconds)
+                outcome = try parker.park(on: nil, direction, until: deadline(verb).nanoseconds)
             } catch {
                 leaveQueue(id)
                 if parker.awaitUnpark() == .ready { giveTurn(direction) }
