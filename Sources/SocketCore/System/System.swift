@@ -278,7 +278,7 @@ package enum System {
         _ = try result(.stat, -1) { lstat(path, &found) }
         return FileStatus(
             device: UInt64(found.st_dev), inode: UInt64(found.st_ino), owner: found.st_uid,
-            isSocket: found.st_mode & S_IFMT == S_IFSOCK)
+            isSocket: found.st_mode & S_IFMT == S_IFSOCK, isDirectory: found.st_mode & S_IFMT == S_IFDIR)
     }
 
     /// What tells one file from another, and a socket of ours from anything else.
@@ -287,6 +287,7 @@ package enum System {
         package let inode: UInt64
         package let owner: UInt32
         package let isSocket: Bool
+        package let isDirectory: Bool
     }
 
     /// Up to 15 bytes, for the calling thread (pthread_setname_np(3)).

@@ -86,9 +86,13 @@ public final class Connection: Sendable {
 
     /// Process, user and group of a Unix peer, as they were when it connected (`SO_PEERCRED`).
     ///
-    /// Throws `Errno.noProtocolOption` for a TCP peer.
+    /// Throws `Errno.protocolNotAvailable` for a TCP peer.
     public var peerCredentials: (process: Int32, user: UInt32, group: UInt32) {
-        get throws(SocketError) { try ask { (fd) throws(Errno) in try System.peerCredentials(fd) } }
+        get throws(SocketError) {
+            // Linux answers for TCP too, with nobody's.
+            guard case .unix = remoteAddress else { throw error(.option, .system(.protocolNotAvailable)) }
+            return try ask { (fd) throws(Errno) in try System.peerCredentials(fd) }
+        }
     }
 
     /// How many sent bytes the peer's system has not acknowledged, or on a Unix socket the peer has not read (`SIOCOUTQ`).

@@ -27,7 +27,11 @@ struct UnixPath: Sendable {
         do throws(Errno) {
             try System.bind(descriptor, to: .unix(address))
         } catch .addressInUse {
-            guard let stale = try? System.status(path), isStale(stale, address) else { throw .addressInUse }
+            guard let stale = try? System.status(path) else { throw .addressInUse }
+            // "In use" would send its reader to look for another server.
+            if stale.isDirectory { throw .isDirectory }
+            guard stale.isSocket else { throw .notSocket }
+            guard isStale(stale, address) else { throw .addressInUse }
             if (try? System.status(path)) == stale { try System.unlink(path) }
             try System.bind(descriptor, to: .unix(address))
         }
