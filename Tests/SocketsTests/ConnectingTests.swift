@@ -1,0 +1,332 @@
+import SocketCore
+import Sockets
+import SystemPackage
+import TestSupport
+import Testing
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// Ways to a connection, and what it knows of itself.
+@Suite struct ConnectingTests {
+    @Test(arguments: Kind.allCases, Face.allCases)
+    func bothEndsKnowWhoTheyAre(_ kind: Kind, _ face: Face) async throws {
+        try await trial { _ in
+            let listener = try Listener(on: kind.endpoint)
+            let client = try await Connection.connect(to: "\(listener.endpoint)", by: face)
+            let server = try await listener.accept(by: face)
+            #expect(client.origin == .connected && server.origin == .accepted)
+            #expect(client.listener == nil && server.listener === listener)
+            #expect(client.remoteAddress == listener.address)
+            #expect(try server.localAddress == listener.address)
+            #expect(try server.remoteAddress == client.localAddress)
+            if kind != .unix { #expect(listener.address.port ?? 0 > 0) }
+            server.close()
+            listener.close()
+        }
+    }
+
+    @Test(arguments: Face.allCases)
+    func aNameIsResolvedAndEachOfItsAddressesTried(_ face: Face) async throws {
+        try await trial { _ in
+            // `localhost` may give ::1 first, where nobody listens.
+            let listener = try Listener(on: "localhost:0")
+            let port = try #require(listener.address.port)
+            let client = try await Connection.connect(to: "localhost:\(port)", by: face)
+            #expect(client.remoteAddress == listener.address)
+            let short = try await Connection.connect(to: ":\(port)", by: face)
+            #expect(short.remoteAddress.isLoopback)
+            let third = try await Connection.connect(to: "LOCALHOST:\(port)", by: face)
+            for connection in [client, short, third] { connection.close() }
+            listener.close()
+        }
+    }
+
+    @Test(arguments: Face.allCases)
+    func aNameThatDoesNotExistIsToldWithTheName(_ face: Face) async throws {
+        try await trial { _ in
+            do {
+                _ = try await Connection.connect(to: "no-such-name.invalid:80", by: face)
+                Issue.record("it does not exist")
+            } catch let error as SocketError {
+                #expect(error.operation == .resolve)
+                guard case .resolution(let name, _) = error.cause else {
+                    Issue.record("\(error)")
+                    return
+                }
+                #expect(name == "no-such-name.invalid")
+                #expect("\(error)".contains("no-such-name.invalid"))
+            }
+        }
+    }
+
+    @Test func aListenerRefusesNamesButLocalhost() async throws {
+        try await trial { (ledger) async throws in
+            let ended = try await cause { try Listener(on: "example.com:80") }
+            guard case .endpoint(let error) = ended else {
+                Issue.record("\(String(describing: ended))")
+                return
+            }
+            #expect(error.reason.contains("resolve"))
+            #expect(ledger.count(of: .socket) == 0)
+        }
+    }
+
+    @Test(arguments: Kind.allCases, Face.allCases)
+    func aRefusedConnectionIsASentence(_ kind: Kind, _ face: Face) async throws {
+        try await trial { ledger in
+            // Bound and not listening: nobody else can have it meanwhile.
+            let bound = try Listener(bound: Endpoint(kind.endpoint))
+            do {
+                _ = try await Connection.connect(to: "\(bound.endpoint)", by: face)
+                Issue.record("it was not refused")
+            } catch let error as SocketError {
+                #expect(error.cause == .system(.connectionRefused))
+                #expect(error.operation == .connect && error.remote == bound.address)
+                let scheme = kind == .unix ? "unix" : "tcp"
+                #expect("\(error)" == "connect \(scheme) \(bound.address): connection refused")
+            }
+            #expect(ledger.open.count == 1)
+            try bound.listen()
+            let client = try await Connection.connect(to: "\(bound.endpoint)", by: face)
+            client.close()
+            bound.close()
+        }
+    }
+
+    @Test func aPortInUseIsAnError() async throws {
+        try await trial { ledger in
+            let listener = try Listener(on: "127.0.0.1:0")
+            #expect(try await cause { try Listener(on: listener.endpoint) } == .system(.addressInUse))
+            #expect(ledger.open.count == 1)
+            listener.close()
+        }
+    }
+
+    /// B17: connections of the last run are still remembered by the kernel.
+    @Test(arguments: [Kind.tcp4, .tcp6])
+    func aPortWithConnectionsOfTheLastRunCanBeListenedOnAgain(_ kind: Kind) async throws {
+        try await trial { _ in
+            let listener = try Listener(on: kind.endpoint)
+            let client = try await Connection(to: listener.endpoint)
+            let server = try await listener.accept()
+            // The end that closes first is the one that waits (TIME_WAIT).
+            server.close()
+            #expect(try await client.receive(upTo: 9) == nil)
+            client.close()
+            listener.close()
+            let again = try Listener(on: listener.endpoint)
+            again.close()
+        }
+    }
+
+    @Test(arguments: ["tcp://127.0.0.1:0", "localhost:0", ":0"], Face.allCases)
+    func portZeroCannotBeConnectedTo(_ endpoint: String, _ face: Face) async throws {
+        try await trial { ledger in
+            let ended = try await cause { try await Connection.connect(to: endpoint, by: face) }
+            guard case .endpoint = ended else {
+                Issue.record("\(String(describing: ended))")
+                return
+            }
+            #expect(ledger.count(of: .connect) == 0)
+        }
+    }
+
+    /// B6: the kernel may pick for our end the very port that we want to reach. Provoked by binding before the connect.
+    @Test(arguments: [1, 100], Face.allCases)
+    func aConnectionToItselfIsNoticed(_ times: Int, _ face: Face) async throws {
+        try await within {
+            let bound = try Listener(bound: Endpoint("127.0.0.1:0"))
+            let address = bound.address
+            bound.close()
+            let port = try #require(address.port)
+            let calls = Counter()
+            let open = Counter()
+            let interposer = Interposer(
+                decide: { call, descriptor in
+                    guard call == .connect, calls.add(1) <= times else { return .pass }
+                    var own = sockaddr_in()
+                    own.sin_family = sa_family_t(AF_INET)
+                    own.sin_port = in_port_t(port).bigEndian
+                    own.sin_addr = in_addr(s_addr: UInt32(0x7f00_0001).bigEndian)
+                    var yes: CInt = 1
+                    _ = setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, 4)
+                    let code = withUnsafePointer(to: own) {
+                        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                            bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                        }
+                    }
+                    #expect(code == 0)
+                    return .pass
+                }, opened: { _ in open.add(1) })
+            let ended = try await interposer.whileInForce {
+                try await cause { try await Connection.connect(to: "\(address)", by: face) }
+            }
+            // Were it taken for a connection, it would echo whatever is sent.
+            #expect(ended == .system(.connectionRefused))
+            #expect(calls.value > 1 && calls.value < 10)
+        }
+    }
+
+    @Test func manyConnectsToAClosedPortNeverSucceed() async throws {
+        try await trial { (ledger) async throws in
+            let bound = try Listener(bound: Endpoint("127.0.0.1:0"))
+            for _ in 0..<300 {
+                let ended = try await cause { try await Connection(to: bound.endpoint) }
+                #expect(ended == .system(.connectionRefused))
+            }
+            #expect(ledger.open.count == 1)
+            bound.close()
+        }
+    }
+
+    // MARK: - One listener for both families
+
+    @Test(arguments: Face.allCases)
+    func aV4PeerOfADualStackListenerIsPrintedAsV4(_ face: Face) async throws {
+        try await trial { _ in
+            let listener = try Listener(on: ":0")
+            let port = try #require(listener.address.port)
+            let four = try await Connection.connect(to: "127.0.0.1:\(port)", by: face)
+            let peer = try await listener.accept(by: face)
+            #expect(peer.remoteAddress == (try four.localAddress))
+            #expect("\(peer.remoteAddress)".hasPrefix("127.0.0.1:"))
+            #expect("\(try peer.localAddress)" == "127.0.0.1:\(port)")
+            let six = try await Connection.connect(to: "[::1]:\(port)", by: face)
+            let other = try await listener.accept(by: face)
+            #expect("\(other.remoteAddress)".hasPrefix("[::1]:"))
+            for connection in [four, six, peer, other] { connection.close() }
+            listener.close()
+        }
+    }
+
+    @Test func aListenerOnAnIPv6AddressTakesNoIPv4() async throws {
+        try await trial { _ in
+            let listener = try Listener(on: "[::]:0")
+            let port = try #require(listener.address.port)
+            // The same port of the other family is free, then.
+            let four = try Listener(on: "127.0.0.1:\(port)")
+            four.close()
+            listener.close()
+        }
+    }
+
+    @Test func aMachineWithoutIPv6ListensOnIPv4() async throws {
+        try await trial { ledger in
+            ledger.make(.socket, .fail(.addressFamilyNotSupported))
+            let listener = try Listener(on: ":0")
+            #expect("\(listener.address)".hasPrefix("0.0.0.0:"))
+            let client = try await Connection(to: "127.0.0.1:\(try #require(listener.address.port))")
+            client.close()
+            listener.close()
+        }
+    }
+
+    // MARK: - Made elsewhere
+
+    @Test(arguments: Face.allCases)
+    func aPairIsTwoEndsOfOneStream(_ face: Face) async throws {
+        try await trial { _ in
+            let (one, other) = try Connection.pair()
+            #expect(one.origin == .paired && other.origin == .paired)
+            try await one.send([1], by: face)
+            try await other.send([2], by: face)
+            #expect(try await other.receive(upTo: 9, by: face) == [1])
+            #expect(try await one.receive(upTo: 9, by: face) == [2])
+            one.close()
+            #expect(try await other.receive(upTo: 9, by: face) == nil)
+            other.close()
+        }
+    }
+
+    @Test(arguments: Kind.allCases, Face.allCases)
+    func anAdoptedDescriptorIsAConnectionLikeAnyOther(_ kind: Kind, _ face: Face) async throws {
+        try await trial(over: kind) { ledger, client, server, listener in
+            let copy = try server.withDescriptor { fcntl($0, F_DUPFD, 3) }
+            // A blocking one, as others make them.
+            _ = fcntl(copy, F_SETFL, 0)
+            let adopted = try Connection(adopting: copy)
+            #expect(adopted.origin == .adopted && adopted.remoteAddress == server.remoteAddress)
+            #expect(fcntl(copy, F_GETFD) & FD_CLOEXEC != 0)
+            #expect(fcntl(copy, F_GETFL) & O_NONBLOCK != 0)
+            async let receive = adopted.receive(upTo: 9, by: face)
+            try await client.send([1])
+            #expect(try await receive == [1])
+            adopted.close()
+            try await eventually { !isOpen(copy) }
+        }
+    }
+
+    @Test func anAdoptedListenerAccepts() async throws {
+        try await trial { _ in
+            let path = temporaryPath("sock")
+            let first = try Listener(on: "unix:\(path)")
+            let copy = try #require(first.socketDescription.map { dup($0.descriptor) })
+            let listener = try Listener(adopting: copy)
+            #expect(listener.address == first.address)
+            let client = try await Connection(to: listener.endpoint)
+            try await client.send([1])
+            #expect(try await listener.accept().receive(upTo: 9) == [1])
+            listener.close()
+            // It did not make the path, so it leaves it.
+            #expect(access(path, F_OK) == 0)
+            first.close()
+            #expect(access(path, F_OK) != 0)
+        }
+    }
+
+    @Test func whatIsNoConnectedStreamIsNotAdopted() async throws {
+        try await trial { (ledger) async throws in
+            let file = open("/dev/null", O_RDWR)
+            let datagrams = socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0)
+            let unconnected = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+            #expect(try await cause { try Connection(adopting: file) } == .system(.notSocket))
+            #expect(try await cause { try Connection(adopting: datagrams) } == .system(.socketTypeNotSupported))
+            #expect(try await cause { try Connection(adopting: unconnected) } == .system(.socketNotConnected))
+            #expect(try await cause { try Connection(adopting: -1) } == .system(.badFileDescriptor))
+            // What was refused is still the caller's.
+            for descriptor in [file, datagrams, unconnected] { #expect(close(descriptor) == 0) }
+            #expect(ledger.open.isEmpty)
+        }
+    }
+
+    // MARK: - Options
+
+    @Test(arguments: Kind.allCases)
+    func optionsAreReadAndSet(_ kind: Kind) async throws {
+        try await trial(over: kind) { ledger, client, server, listener in
+            if kind != .unix {
+                #expect(try client.option(.noDelay) && server.option(.noDelay))
+                try client.setOption(.noDelay, to: false)
+                #expect(try client.option(.noDelay) == false)
+                #expect(try client.option(.keepAlive) == false)
+                try client.setOption(.keepAlive, to: true)
+                #expect(try client.option(.keepAlive))
+                try client.setOption(.keepAliveIdle, to: 77)
+                #expect(try client.option(.keepAliveIdle) == 77)
+                try client.setOption(.userTimeout, to: 5000)
+                #expect(try client.option(.userTimeout) == 5000)
+            }
+            try client.setOption(.sendBuffer, to: 20_000)
+            #expect(try client.option(.sendBuffer) == 40_000)
+            #expect(try client.option(.pendingError) == nil)
+            let description = try #require(client.socketDescription)
+            #expect(fcntl(description.descriptor, F_GETFD) & FD_CLOEXEC != 0)
+        }
+    }
+
+    @Test func aUnixPeerIsKnownByItsProcessAndUser() async throws {
+        try await trial(over: .unix) { ledger, client, server, listener in
+            for end in [client, server] {
+                let peer = try end.peerCredentials
+                #expect(peer.process == getpid() && peer.user == geteuid() && peer.group == getegid())
+            }
+        }
+        try await trial(over: .tcp4) { (ledger, client, server, listener) async throws in
+            #expect(try await cause { try server.peerCredentials } == .system(.protocolNotAvailable))
+        }
+    }
+}
