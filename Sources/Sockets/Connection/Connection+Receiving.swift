@@ -27,7 +27,7 @@ extension Connection {
     /// Receives exactly a number of bytes; nil when the peer has finished before the first of them.
     ///
     /// Waits until all have come. Throws `.ended` when the peer finishes in between; then, as after a timeout or a
-    /// cancellation, what has come stays and is what the next receive gets.
+    /// cancellation, what has come stays and is what the next receive gets. Corresponds to `recv(2)`, as often as it takes.
     public func receive(exactly count: Int) async throws(SocketError) -> [UInt8]? {
         guard count > 0 else { return [] }
         var gathered: [UInt8] = []
@@ -44,7 +44,7 @@ extension Connection {
     /// Receives into the free part of a caller's buffer, without allocating; gives the number of bytes, 0 when the peer
     /// has finished sending or the buffer is full.
     ///
-    /// Waits like `receive(upTo:)`. Corresponds to `recv(2)`.
+    /// Waits and throws as `receive(upTo:)` does. Corresponds to `recv(2)`.
     public func receive(into buffer: inout OutputRawSpan) async throws(SocketError) -> Int {
         let free = freePart(of: &buffer)
         guard !free.isEmpty else { return 0 }
@@ -53,18 +53,6 @@ extension Connection {
         }
         commit(count, to: &buffer)
         return count
-    }
-
-    /// Receives one line without its end (LF or CR LF); nil when the peer has finished. A last line may lack its end.
-    ///
-    /// Waits until the line is whole. Throws `.lineTooLong` when more than `limit` bytes come without a line end; what has
-    /// come stays and can still be received.
-    public func receiveLine(upTo limit: Int = 65536) async throws(SocketError) -> String? {
-        var search = LineSearch(limit: limit)
-        return try line(
-            try await perform(.receive, .receive, outcome: LineSearch.outcome) { (fd) throws(Errno) in
-                try attemptLine(fd, &search)
-            }, limit)
     }
 
     // MARK: In a thread
@@ -83,7 +71,7 @@ extension Connection {
 
     /// Receives exactly a number of bytes; nil when the peer has finished before the first of them.
     ///
-    /// Blocks the thread until all have come. Throws as the form with `await` does.
+    /// Blocks the thread until all have come. Throws as the form with `await` does. Corresponds to `recv(2)`.
     @available(*, noasync)
     public func receive(exactly count: Int) throws(SocketError) -> [UInt8]? {
         guard count > 0 else { return [] }
@@ -101,7 +89,7 @@ extension Connection {
     /// Receives into the free part of a caller's buffer, without allocating; gives the number of bytes, 0 when the peer
     /// has finished sending or the buffer is full.
     ///
-    /// Blocks the thread like `receive(upTo:)`. Corresponds to `recv(2)`.
+    /// Blocks the thread and throws as `receive(upTo:)` does. Corresponds to `recv(2)`.
     @available(*, noasync)
     public func receive(into buffer: inout OutputRawSpan) throws(SocketError) -> Int {
         let free = freePart(of: &buffer)
@@ -112,18 +100,6 @@ extension Connection {
         commit(count, to: &buffer)
         return count
     }
-
-    /// Receives one line without its end (LF or CR LF); nil when the peer has finished.
-    ///
-    /// Blocks the thread until the line is whole. Throws as the form with `await` does.
-    @available(*, noasync)
-    public func receiveLine(upTo limit: Int = 65536) throws(SocketError) -> String? {
-        var search = LineSearch(limit: limit)
-        return try line(
-            try performBlocking(.receive, .receive, outcome: LineSearch.outcome) { (fd) throws(Errno) in
-                try attemptLine(fd, &search)
-            }, limit)
-    }
 }
 
 // MARK: - The attempts
@@ -132,11 +108,11 @@ extension Connection {
     private static func outcome(_ bytes: [UInt8]?) -> Trace.Outcome { bytes.map { .came($0.count) } ?? .finished }
     private static func outcome(_ count: Int) -> Trace.Outcome { count > 0 ? .came(count) : .finished }
 
-    /// One recv(2), or what is left of earlier ones. Zero is the end of the stream.
+    /// One recv(2), or what is left of earlier ones, unless those are to be passed over. Zero is the end of the stream.
     private func attemptReceive(
-        _ fd: CInt, into buffer: UnsafeMutableRawBufferPointer
+        _ fd: CInt, into buffer: UnsafeMutableRawBufferPointer, pastUnread: Bool = false
     ) throws(Errno) -> Attempt<Int> {
-        guard unread.isEmpty else {
+        guard unread.isEmpty || pastUnread else {
             let taken = unread.take(upTo: buffer.count)
             buffer.copyBytes(from: taken)
             return .done(taken.count)
@@ -149,14 +125,17 @@ extension Connection {
         return result
     }
 
-    private func attemptReceive(_ fd: CInt, upTo count: Int) throws(Errno) -> Attempt<[UInt8]?> {
+    func attemptReceive(
+        _ fd: CInt, upTo count: Int, pastUnread: Bool = false
+    ) throws(Errno) -> Attempt<[UInt8]?> {
         let most = min(count, Self.largestReceive)
         // Made only now that there may be something: no buffer lives across a wait.
         var result = Attempt<Int>.wait(.receive)
         var failure: Errno?
         let bytes = [UInt8](unsafeUninitializedCapacity: most) { buffer, filled in
             do throws(Errno) {
-                result = try attemptReceive(fd, into: UnsafeMutableRawBufferPointer(buffer))
+                result = try attemptReceive(
+                    fd, into: UnsafeMutableRawBufferPointer(buffer), pastUnread: pastUnread)
                 if case .done(let received) = result { filled = received }
             } catch {
                 failure = error
@@ -186,73 +165,6 @@ extension Connection {
             }
         }
         return .done(true)
-    }
-}
-
-// MARK: - Lines
-
-/// How far the search for a line's end has come, so that no byte is looked at twice.
-struct LineSearch {
-    let limit: Int
-    var searched = 0
-
-    /// Whether these bytes cannot be a line, or the beginning of one, within the limit. A CR may be part of its end.
-    func isTooLong(_ bytes: ArraySlice<UInt8>) -> Bool {
-        bytes.count - (bytes.last == UInt8(ascii: "\r") ? 1 : 0) > limit
-    }
-
-    /// A line with the bytes of its end; or what there is, when the peer has finished or it is too long.
-    enum Found {
-        case line([UInt8])
-        case last([UInt8])
-        case tooLong
-    }
-
-    static func outcome(_ found: Found) -> Trace.Outcome {
-        switch found {
-        case .line(let bytes): .came(bytes.count)
-        case .last(let bytes): bytes.isEmpty ? .finished : .came(bytes.count)
-        case .tooLong: .done
-        }
-    }
-}
-
-extension Connection {
-    private func attemptLine(_ fd: CInt, _ search: inout LineSearch) throws(Errno) -> Attempt<LineSearch.Found> {
-        while true {
-            let held = unread.all
-            if let end = held.dropFirst(search.searched).firstIndex(of: UInt8(ascii: "\n")) {
-                if search.isTooLong(held[..<end]) { return .done(.tooLong) }
-                return .done(.line(Array(unread.take(upTo: end - held.startIndex + 1))))
-            }
-            if search.isTooLong(held) { return .done(.tooLong) }
-            search.searched = held.count
-            // Straight from the socket: what is held has been searched.
-            let kept = unread
-            unread = UnreadBytes()
-            var isTaken = false
-            defer { if !isTaken { unread.putBack(kept.all) } }
-            switch try attemptReceive(fd, upTo: 16384) {
-            case .wait(let direction): return .wait(direction)
-            case .done(let more?): unread.append(more)
-            case .done(nil):
-                isTaken = true
-                return .done(.last(Array(kept.all)))
-            }
-        }
-    }
-
-    private func line(_ found: LineSearch.Found, _ limit: Int) throws(SocketError) -> String? {
-        var bytes: ArraySlice<UInt8>
-        switch found {
-        case .tooLong: throw error(.receive, .lineTooLong(limit: limit))
-        case .line(let whole): bytes = whole[...].dropLast()
-        case .last(let rest):
-            guard !rest.isEmpty else { return nil }
-            bytes = rest[...]
-        }
-        if bytes.last == UInt8(ascii: "\r") { bytes = bytes.dropLast() }
-        return String(decoding: bytes, as: UTF8.self)
     }
 }
 
