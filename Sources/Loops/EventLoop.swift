@@ -204,7 +204,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
 
     /// Ends the loop: whatever waits in it fails with `.closed`, its jobs run out, and its thread is joined. Idempotent.
     ///
-    /// Called on the loop's own thread it cannot join; the thread then ends by itself.
+    /// Blocks the thread until the loop's jobs have run out. Called on the loop's own thread it cannot join; the thread then
+    /// ends by itself. Corresponds to `pthread_join(3)`.
     public func close() {
         isClosing.store(true, ordering: .sequentiallyConsistent)
         writeAlarm()

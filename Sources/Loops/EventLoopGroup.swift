@@ -62,13 +62,15 @@ public final class EventLoopGroup: Sendable {
     }
 
     /// Ends the loops: whatever waits in them fails with `.closed`, and their threads are joined. Idempotent.
+    ///
+    /// Blocks the thread until the loops' jobs have run out. Corresponds to `pthread_join(3)`.
     public func close() {
         for loop in loops { loop.close() }
     }
 
     /// Starts loops, runs `body` on the first of them, and ends them, however `body` ends.
     ///
-    /// Throws what `body` throws, or `SocketError` when the loops cannot start.
+    /// Waits for `body`, and then blocks until the loops' jobs have run out. Throws what `body` throws, or `SocketError` when the loops cannot start.
     @concurrent
     public static func run<R: Sendable>(
         loops count: Int = processors, _ body: @Sendable @concurrent (EventLoopGroup) async throws -> R

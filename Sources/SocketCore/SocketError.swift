@@ -102,7 +102,7 @@ extension SocketError: CustomStringConvertible {
     /// One sentence: `connect tcp 127.0.0.1:9: connection refused`.
     public var description: String {
         if case .endpoint(let error) = cause { return error.description }
-        let place = target ?? (remote ?? local).map { "\($0.transportName) \($0)" }
+        let place = target ?? (remote ?? local).map { $0 == .unnamed ? "unix" : "\($0.transportName) \($0)" }
         return "\(operation.rawValue)\(place.map { " " + $0 } ?? ""): \(cause)"
     }
 }

@@ -106,7 +106,8 @@ private final class Alarm: Timed, @unchecked Sendable {
 extension EventLoop {
     /// Suspends the task for a duration, by the timers of the loop it runs on.
     ///
-    /// Waits until the time is over. A cancellation ends it at once with `.cancelled`, the loop's end with `.closed`.
+    /// Waits until the time is over. Throws `.cancelled` as soon as the task is, and `.closed` when the loop ends. Corresponds
+    /// to the timeout of `epoll_wait(2)`.
     public static func sleep(for duration: Duration) async throws(SocketError) {
         _ = try await Bell().wait(until: .after(duration), .sleep)
     }

@@ -40,10 +40,29 @@ public struct Pier: ParsableCommand {
             Standard.end(failure.status)
         } catch {
             // Help and the version are answers; anything else the parser says is about the command's words.
-            let isAnswer = exitCode(for: error).isSuccess
-            Standard.write(helpful(fullMessage(for: error)) + "\n", to: isAnswer ? 1 : 2)
-            Standard.end(isAnswer ? .done : .usage)
+            if exitCode(for: error).isSuccess {
+                Standard.write(helpful(fullMessage(for: error)) + "\n", to: 1)
+                Standard.end(.done)
+            }
+            Failure(.usage, sentence(for: error)).tell()
+            Standard.end(.usage)
         }
+    }
+
+    /// What the parser found wrong, and what would be right: its own words do not say what a duration looks like.
+    private static func sentence(for error: any Error) -> String {
+        let said = message(for: error).split(separator: "\n").first.map(String.init) ?? "the command is wrong"
+        let verb = CommandLine.arguments.dropFirst().first { word in
+            configuration.subcommands.contains { $0._commandName == word }
+        }
+        let hints = [
+            TimeSpan.hint: ["--idle-timeout", "--grace", "--timeout"],
+            Count.hint: ["--loops", "--backlog", "--receive-size", "--max-clients"],
+        ]
+        let hint = hints.first { $0.value.contains { said.contains("'\($0) ") } }?.key
+        let advice = hint ?? "see pier \(verb.map { "\($0) " } ?? "")--help"
+        let sentences = said.split(separator: ". ").map { $0.prefix(1).lowercased() + $0.dropFirst() }
+        return "\(sentences.joined(separator: "; ").escapedForTerminal()); \(hint == nil ? advice : "it is " + advice)"
     }
 
     /// A word that is no verb gets the nearest one; the parser would only call it unexpected.

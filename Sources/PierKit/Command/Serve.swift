@@ -44,7 +44,9 @@ struct Serve: Verb {
     var receiveSize = Count(65536)
 
     @Option(
-        help: "How many clients are served at once; more queue (default: by the limit on open files; 1000 threads).")
+        help:
+            "How many clients are served at once; more queue (default: what the limit on open files allows; at most 1000 with threads)."
+    )
     var maxClients: Count?
 
     @Option(help: "How long a client may be silent, or not read what it is sent, before it is closed; or off.")

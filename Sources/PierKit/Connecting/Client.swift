@@ -165,7 +165,14 @@ final class Client: Sendable {
         }
     }
 
-    func note(_ text: String) { errors.lineOrDrop(text) }
+    /// Tells the user something, before the next prompt.
+    func note(_ text: String) {
+        errors.lineOrDrop(text)
+        catchUp()
+    }
+
+    /// Lets what was traced come out before what is written next, as far as somebody reads it.
+    func catchUp() { _ = errors.flush(within: .milliseconds(100)) }
 
     /// A reset is no end: how much went each way says what may be missing.
     private func failure(_ error: SocketError) -> Failure {

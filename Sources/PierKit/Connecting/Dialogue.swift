@@ -18,6 +18,7 @@ struct Dialogue {
 
     consuming func run() throws(Failure) {
         while true {
+            client.catchUp()
             try client.write(Array(Self.prompt.utf8))
             guard let line = try input.line() else { break }
             if line.isEmpty {

@@ -29,7 +29,7 @@ enum Language {
     /// What a client says to an empty line.
     var emptyMessage: String {
         self == .chinese
-            ? "空行没有发送:流不能携带空消息,请输入文字"
+            ? "空行没有发送：流不能携带空消息，请输入文字"
             : "an empty line sends nothing: a stream cannot carry an empty message; write something"
     }
 }

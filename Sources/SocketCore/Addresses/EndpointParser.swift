@@ -91,8 +91,12 @@ struct EndpointParser {
         let written = isAbstract ? place.dropFirst() : place
         var name = try unescaped(written)
         // The mark that printing puts before a relative path; the path is the same without it, and equal to what was printed.
-        if !isAbstract, name.starts(with: "./".utf8), name.count > 2, name[2] != UInt8(ascii: "/") { name.removeFirst(2) }
-        guard !name.isEmpty else { throw error(place.startIndex, isAbstract ? "a name is missing behind the @" : "a path is missing") }
+        if !isAbstract, name.starts(with: "./".utf8), name.count > 2, name[2] != UInt8(ascii: "/") {
+            name.removeFirst(2)
+        }
+        guard !name.isEmpty else {
+            throw error(place.startIndex, isAbstract ? "a name is missing behind the @" : "a path is missing")
+        }
         guard name.count <= UnixAddress.longestPath else {
             throw error(
                 place.startIndex,
@@ -131,6 +135,10 @@ struct EndpointParser {
         guard let colon = place.firstIndex(of: UInt8(ascii: ":")) else {
             if place.first == UInt8(ascii: "@") {
                 throw error(place.startIndex, "an abstract name is written unix://@NAME")
+            }
+            if strictNumber(place) != nil {
+                throw error(
+                    place.startIndex, "a port alone is written with a colon before it; a Unix path needs a / in it")
             }
             throw error(place.endIndex, "a port is missing; write HOST:PORT, or a path with a / in front")
         }

@@ -6,12 +6,16 @@ func percentEscaped(_ bytes: ArraySlice<UInt8>, also reserved: StaticString = "?
     var text = ""
     // By characters, not bytes: C1 and the bidirectional controls are valid UTF-8, and a peer chooses its abstract name.
     guard let whole = String(validating: bytes, as: UTF8.self) else {
-        for byte in bytes { appendByte(byte, escaped: byte <= 0x20 || byte >= 0x7f || special.contains(byte), to: &text) }
+        for byte in bytes {
+            appendByte(byte, escaped: byte <= 0x20 || byte >= 0x7f || special.contains(byte), to: &text)
+        }
         return text
     }
     for scalar in whole.unicodeScalars {
         if scalar == " " || scalar.isUnsafeForTerminal || (scalar.isASCII && special.contains(UInt8(scalar.value))) {
-            for byte in UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter { appendByte(byte, escaped: true, to: &text) }
+            for byte in UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter {
+                appendByte(byte, escaped: true, to: &text)
+            }
         } else {
             text.unicodeScalars.append(scalar)
         }

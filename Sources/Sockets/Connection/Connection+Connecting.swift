@@ -13,7 +13,7 @@ extension Connection {
     /// Connects to an endpoint: a stream's, such as `127.0.0.5:8520`, `localhost:8520` or `/run/a.sock`.
     ///
     /// Waits while a name is resolved and while the peer's system has not answered; a name's addresses are tried in turn.
-    /// `timeout` covers all of it. Throws `SocketError`: of the last address tried, where there are several. Corresponds to
+    /// `timeout` covers all of it; nil is as long as the system tries. Throws `SocketError`: of the last address tried, where there are several. Corresponds to
     /// `getaddrinfo(3)`, `socket(2)` and `connect(2)`.
     public convenience init(
         to endpoint: String, timeout: Duration? = nil, duplex: Duplex? = nil, trace: Trace? = nil

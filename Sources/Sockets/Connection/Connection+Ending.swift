@@ -19,8 +19,8 @@ internal import SystemPackage
 extension Connection {
     /// Ends the sending direction: the peer receives all that was sent, and then the end. Receiving goes on. Idempotent.
     ///
-    /// Waits for sends under way only through their turn: what they have not yet passed on is cut. Throws `.closed` after
-    /// `close()`. Corresponds to `shutdown(2)` with `SHUT_WR`.
+    /// Never waits: a send under way fails, with what it has not yet passed on. Throws `.closed` after `close()`.
+    /// Corresponds to `shutdown(2)` with `SHUT_WR`.
     public func finishSending() throws(SocketError) {
         try shut(CInt(SHUT_WR))
     }
@@ -28,7 +28,8 @@ extension Connection {
     /// Ends the receiving direction: a receive under way, and each later one, gives what has come and then nil. Sending
     /// goes on. Idempotent.
     ///
-    /// On Linux the peer is not told. Corresponds to `shutdown(2)` with `SHUT_RD`.
+    /// Never waits. On Linux the peer is not told. Throws `.closed` after `close()`. Corresponds to `shutdown(2)` with
+    /// `SHUT_RD`.
     public func stopReceiving() throws(SocketError) {
         try shut(CInt(SHUT_RD))
     }
@@ -59,7 +60,8 @@ extension Connection {
     /// Closes so that the peer gets all that was sent: finishes sending, reads on and drops what comes until the peer has
     /// finished too, and closes.
     ///
-    /// Waits for the peer, at most for `limit` and for 1 MiB of what it still sends.
+    /// Waits for the peer, at most for `limit` and for 1 MiB of what it still sends. Throws nothing: the connection is closed
+    /// in any case. Corresponds to `shutdown(2)`, `recv(2)` and `close(2)`.
     public func finishAndClose(within limit: Duration = .seconds(2)) async {
         defer { close() }
         // Once the peer has finished nothing can come any more that would turn the close into a reset.
@@ -69,7 +71,10 @@ extension Connection {
         while dropped < Self.mostDropped, let more = try? await receive(upTo: 65536) { dropped += more.count }
     }
 
-    /// Closes so that the peer gets all that was sent; blocks the thread as the form with `await` suspends the task.
+    /// Closes so that the peer gets all that was sent.
+    ///
+    /// Blocks the thread until the peer has finished, at most for `limit` and for 1 MiB of what it still sends. Corresponds
+    /// to `shutdown(2)`, `recv(2)` and `close(2)`.
     @available(*, noasync)
     public func finishAndClose(within limit: Duration = .seconds(2)) {
         defer { close() }

@@ -8,7 +8,7 @@ extension Connection {
         Messages(connection: self, count: count)
     }
 
-    /// What comes, line by line, until the peer has finished. Nothing is lost when the loop is left early: what came
+    /// What comes, line by line of at most `limit` bytes without their ends, until the peer has finished. Nothing is lost when the loop is left early: what came
     /// behind the last line can still be received.
     public func lines(upTo limit: Int = 65536) -> Lines {
         Lines(connection: self, limit: limit)

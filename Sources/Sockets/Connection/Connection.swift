@@ -100,12 +100,13 @@ public final class Connection: Sendable {
         get throws(SocketError) { try ask { (fd) throws(Errno) in try System.unsentBytes(fd) } }
     }
 
-    /// The value of an option (`getsockopt(2)`).
+    /// The value of an option (`getsockopt(2)`). Never waits. Throws `.closed` after `close()`, and `.system` where the socket
+    /// has no such option.
     public func option<Value>(_ option: SocketOption<Value>) throws(SocketError) -> Value {
         try ask { (fd) throws(Errno) in try System.get(option, of: fd) }
     }
 
-    /// Sets an option (`setsockopt(2)`).
+    /// Sets an option (`setsockopt(2)`). Never waits. Throws as reading it does, and `.system` for a value that is refused.
     public func setOption<Value>(_ option: SocketOption<Value>, to value: Value) throws(SocketError) {
         try ask { (fd) throws(Errno) in try System.set(option, to: value, of: fd) }
     }
@@ -135,7 +136,7 @@ public final class Connection: Sendable {
 
 extension Connection {
     /// Until when receiving may wait. A change takes effect on waits under way; a deadline in the past fails every receive
-    /// with `.timedOut` until it is changed. Nothing that has come is lost by it.
+    /// with `.timedOut` until it is changed. Nothing that has come is lost by it. Corresponds to the timeout of `poll(2)`.
     public var receiveDeadline: Deadline {
         get { waitable.deadline(.receive) }
         set { waitable.setDeadline(newValue, .receive) }
@@ -158,6 +159,8 @@ extension Connection {
 
 extension Connection {
     /// Two connected ends in this process (`socketpair(2)`, Unix).
+    ///
+    /// Never waits. Throws `.system` when the process has no descriptors left.
     public static func pair(
         duplex: Duplex = .full, trace: Trace? = nil
     ) throws(SocketError) -> (Connection, Connection) {
@@ -176,7 +179,7 @@ extension Connection {
     /// Takes over a connected stream socket that was made elsewhere, and makes it non-blocking and close-on-exec. From
     /// then on it is this connection's to close, unless this throws.
     ///
-    /// Throws when it is no connected stream socket.
+    /// Never waits. Throws when it is no connected stream socket. Corresponds to `fcntl(2)`.
     public convenience init(
         adopting descriptor: CInt, duplex: Duplex = .full, trace: Trace? = nil
     ) throws(SocketError) {

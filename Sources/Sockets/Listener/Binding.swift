@@ -25,7 +25,9 @@ enum Binding {
         case .name(let name, let port):
             guard name.lowercased() == "localhost" else {
                 throw endpoint.refused(
-                    .bind, "a listener takes addresses and localhost, not names such as \(name); resolve it first")
+                    .bind,
+                    "\(name) is a name, and a listener needs an address of this machine, such as 127.0.0.1, or localhost"
+                )
             }
             return try bind(to: .ipv4(.loopback, port: port), onlyIPv6: true, trace)
         case .port(let port):

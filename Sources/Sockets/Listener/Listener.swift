@@ -24,7 +24,7 @@ public final class Listener: Sendable {
     /// The servers that may be waiting for room instead of for clients.
     let servers = Mutex<[ClientCount]>([])
 
-    /// How many clients may queue unless told otherwise; the system cuts it to `net.core.somaxconn`.
+    /// How many clients may queue unless a caller or the endpoint's `backlog` says otherwise; the system cuts it to `net.core.somaxconn`.
     public static let defaultBacklog = 4096
 
     /// Listens on an endpoint, such as `127.0.0.5:8520`, `[::1]:8520`, `:8520` (every address of this machine) or
@@ -66,7 +66,7 @@ public final class Listener: Sendable {
     /// Takes over a listening stream socket that was made elsewhere, and makes it non-blocking and close-on-exec. From then
     /// on it is this listener's to close, unless this throws. A Unix path stays when it closes.
     ///
-    /// Throws when it is no stream socket, or has no address.
+    /// Never waits. Throws when it is no stream socket, or has no address. Corresponds to `fcntl(2)`.
     public init(adopting descriptor: CInt, duplex: Duplex = .full, trace: Trace? = nil) throws(SocketError) {
         do throws(Errno) {
             address = try adopt(descriptor) { (fd) throws(Errno) in try System.localAddress(fd) }
@@ -84,7 +84,8 @@ public final class Listener: Sendable {
 
     /// Lets clients connect; up to `backlog` of them queue until they are accepted. May be called again with another number.
     ///
-    /// Never waits. Corresponds to `listen(2)`.
+    /// Never waits. Throws `.closed` after `close()`, and `.system` when another socket listens there. Corresponds to
+    /// `listen(2)`.
     public func listen(backlog: Int = Listener.defaultBacklog) throws(SocketError) {
         do throws(Errno) {
             let done: Void? = try waitable.use { (fd) throws(Errno) in

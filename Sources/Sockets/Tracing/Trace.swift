@@ -115,6 +115,10 @@ public struct Trace: Sendable {
             case .connected: "the peer's system answered"
             case .ended: "it ended"
             case .done: "it was done"
+            // These are this side's own doing, or its clock's.
+            case .failed(.closed): "it was closed"
+            case .failed(.cancelled): "its task was cancelled"
+            case .failed(.timedOut): "its time was over"
             case .failed(let cause): "it failed: \(cause)"
             }
         }
