@@ -167,9 +167,10 @@ package final class Waitable: Timed, @unchecked Sendable {
     @discardableResult
     package func close() -> Bool {
         let before = state.bitwiseOr(Self.closed, ordering: .acquiringAndReleasing).oldValue
-        guard before & Self.closed == 0 else { return false }
-        recheck()
+        guard before & Self.closed == 0 else { return }
+        // Those who queue first: a holder who is woken gives its turn on, and that of a closed socket is nobody's.
         turns.wakeAll(nil)
+        recheck()
         closeIfLast(before | Self.closed)
         return true
     }
@@ -265,8 +266,8 @@ package final class Waitable: Timed, @unchecked Sendable {
 
     /// The loop ends: whoever waits finds it closed.
     func loopClosed() {
-        recheck()
         turns.wakeAll(nil)
+        recheck()
     }
 
     /// Has those who wait look at all that can end a wait.
