@@ -167,7 +167,7 @@ package final class Waitable: Timed, @unchecked Sendable {
     @discardableResult
     package func close() -> Bool {
         let before = state.bitwiseOr(Self.closed, ordering: .acquiringAndReleasing).oldValue
-        guard before & Self.closed == 0 else { return }
+        guard before & Self.closed == 0 else { return false }
         // Those who queue first: a holder who is woken gives its turn on, and that of a closed socket is nobody's.
         turns.wakeAll(nil)
         recheck()

@@ -61,7 +61,9 @@ public struct Pier: ParsableCommand {
         ]
         let hint = hints.first { $0.value.contains { said.contains("'\($0) ") } }?.key
         let advice = hint ?? "see pier \(verb.map { "\($0) " } ?? "")--help"
-        let sentences = said.split(separator: ". ").map { $0.prefix(1).lowercased() + $0.dropFirst() }
+        let sentences = (said.hasSuffix(".") ? said.dropLast() : said[...]).split(separator: ". ").map {
+            $0.prefix(1).lowercased() + $0.dropFirst()
+        }
         return "\(sentences.joined(separator: "; ").escapedForTerminal()); \(hint == nil ? advice : "it is " + advice)"
     }
 
