@@ -54,7 +54,7 @@ import Testing
             let pair = try WaitablePair()
             defer { pair.close() }
             #expect(pair.waitable.tryTakeTurn(.receive) == .mine)
-            let queued = Task(executorPreference: loop) { try await pair.waitable.waitForTurn(.receive) }
+            let queued = Task(executorPreference: loop) { try await pair.waitable.waitForTurn(.receive, for: .receive) }
             await loop.hasTurned()
             loop.close()
             #expect(try await within { try await queued.value } == .recheck)

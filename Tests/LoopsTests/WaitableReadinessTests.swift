@@ -160,7 +160,7 @@ import Testing
         let waitable = pair.waitable
         #expect(waitable.tryTakeTurn(.receive) == .mine)
         let queues: @Sendable () async throws -> Wake = {
-            try await onThread { try waitable.waitForTurnBlocking(.receive) }
+            try await onThread { try waitable.waitForTurnBlocking(.receive, for: .receive) }
         }
         let first = Task { try await queues() }
         waitable.giveTurn(.receive)
@@ -181,10 +181,10 @@ import Testing
             let waitable = pair.waitable
             #expect(waitable.tryTakeTurn(.send) == .mine)
             waitable.setDeadline(.after(.milliseconds(20)), .send)
-            let queued = Task(executorPreference: loop) { try await waitable.waitForTurn(.send) }
+            let queued = Task(executorPreference: loop) { try await waitable.waitForTurn(.send, for: .send) }
             #expect(try await within { try await queued.value } == .recheck)
             waitable.setDeadline(.never, .send)
-            let other = Task(executorPreference: loop) { try await waitable.waitForTurn(.send) }
+            let other = Task(executorPreference: loop) { try await waitable.waitForTurn(.send, for: .send) }
             await loop.hasTurned()
             waitable.setDeadline(.now, .send)
             #expect(try await within { try await other.value } == .recheck)

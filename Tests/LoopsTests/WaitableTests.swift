@@ -28,7 +28,7 @@ import Testing
             let log = Log<Int>()
             let tasks = (0..<50).map { index in
                 Task(executorPreference: loop) {
-                    if try await pair.waitable.waitForTurn(direction) != .ready { return }
+                    if try await pair.waitable.waitForTurn(direction, for: direction) != .ready { return }
                     log.append(index)
                     await Task.yield()
                     pair.waitable.giveTurn(direction)
@@ -68,7 +68,7 @@ import Testing
                             try await onThread {
                                 for _ in 0..<300 {
                                     while try pair.waitable.tryTakeTurn(.send) != .mine
-                                        && pair.waitable.waitForTurnBlocking(.send) != .ready
+                                        && pair.waitable.waitForTurnBlocking(.send, for: .send) != .ready
                                     {}
                                     hold()
                                 }
@@ -76,7 +76,7 @@ import Testing
                         } else {
                             for _ in 0..<300 {
                                 while pair.waitable.tryTakeTurn(.send) != .mine {
-                                    if try await pair.waitable.waitForTurn(.send) == .ready { break }
+                                    if try await pair.waitable.waitForTurn(.send, for: .send) == .ready { break }
                                 }
                                 hold()
                             }
@@ -98,7 +98,7 @@ import Testing
                 let tasks = (0..<5).map { _ in
                     Task(executorPreference: loop) {
                         if pair.waitable.tryTakeTurn(.receive) != .mine {
-                            wakes.append(try await pair.waitable.waitForTurn(.receive))
+                            wakes.append(try await pair.waitable.waitForTurn(.receive, for: .receive))
                             return
                         }
                         try pair.waitable.register()
