@@ -3,16 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int csockets_accept(int fd, struct sockaddr *address, socklen_t *length) {
@@ -20,13 +20,6 @@ int csockets_accept(int fd, struct sockaddr *address, socklen_t *length) {
 }
 
 int csockets_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
-
-int csockets_signalfd(const int *signals, int count) {
-    sigset_t set;
-    sigemptyset(&set);
-    for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
-    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-}
 
 int csockets_ioctl_int(int fd, unsigned long request, int *value) { return ioctl(fd, request, value); }
 
@@ -85,7 +78,7 @@ static pthread_once_t parker_once = PTHREAD_ONCE_INIT;
 static void (*parker_free)(void *);
 static void parker_exit(void *value) {
     parker = 0;
-    parker_free(value);
+    __atomic_load_n(&parker_free, __ATOMIC_ACQUIRE)(value);
 }
 static void parker_make_key(void) { pthread_key_create(&parker_key, parker_exit); }
 void *csockets_parker(void) { return parker; }
@@ -96,7 +89,16 @@ void csockets_set_parker(void *value, void (*free_parker)(void *)) {
     pthread_setspecific(parker_key, value);
 }
 
+// The word is 0 while free, 1 while held, and 2 while held with somebody who may be asleep (Drepper, "Futexes Are Tricky").
+void csockets_lock(uint32_t *word) {
+    uint32_t free = 0;
+    if (__atomic_compare_exchange_n(word, &free, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return;
+    while (__atomic_exchange_n(word, 2, __ATOMIC_ACQUIRE) != 0) syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 2, 0, 0, 0);
+}
+void csockets_unlock(uint32_t *word) {
+    if (__atomic_exchange_n(word, 0, __ATOMIC_RELEASE) == 2) syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+}
+
 const unsigned long csockets_SIOCOUTQ = SIOCOUTQ;
-const unsigned long csockets_SIOCATMARK = SIOCATMARK;
 const uint32_t csockets_EPOLLET = EPOLLET;
 const int csockets_EPOLL_CLOEXEC = EPOLL_CLOEXEC;

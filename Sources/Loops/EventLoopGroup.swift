@@ -25,7 +25,7 @@ public final class EventLoopGroup: Sendable {
             }
         }
     }
-    private static let started = Mutex<EventLoopGroup?>(nil)
+    private static let started = Lock<EventLoopGroup?>(nil)
 
     /// Starts a number of loops, at least one; `close()` ends them.
     ///

@@ -67,7 +67,7 @@ func uniqueName() -> String {
 
 /// What several threads note down, in the order they do.
 final class Log<Element: Sendable>: Sendable {
-    private let entries = Mutex<[Element]>([])
+    private let entries = Lock<[Element]>([])
     var all: [Element] { entries.withLock { $0 } }
     var count: Int { entries.withLock { $0.count } }
     func append(_ element: Element) { entries.withLock { $0.append(element) } }

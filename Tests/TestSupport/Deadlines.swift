@@ -1,4 +1,4 @@
-import Synchronization
+import SocketCore
 
 /// A test waits for events, never for time; this is how long it waits before it gives up.
 package struct NeverHappened: Error, CustomStringConvertible {
@@ -39,7 +39,7 @@ package func eventually(
 
 /// The first of several results.
 private final class First<T: Sendable>: Sendable {
-    private let state = Mutex<(Result<T, any Error>?, CheckedContinuation<T, any Error>?)>((nil, nil))
+    private let state = Lock<(Result<T, any Error>?, CheckedContinuation<T, any Error>?)>((nil, nil))
 
     func finish(_ result: Result<T, any Error>) {
         let waiting = state.withLock { state -> CheckedContinuation<T, any Error>? in

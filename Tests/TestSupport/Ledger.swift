@@ -1,5 +1,4 @@
 package import SocketCore
-import Synchronization
 import SystemPackage
 
 /// Counts the descriptors that a test's own code opens and closes, and can make its system calls fail.
@@ -20,7 +19,7 @@ package final class Ledger: Sendable {
         let verdict: Interposer.Verdict
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     package init() {}
 

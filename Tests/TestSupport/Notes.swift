@@ -1,8 +1,9 @@
+internal import SocketCore
 internal import Synchronization
 
 /// What tasks and threads note down for the test to look at.
 package final class Notes<Value: Sendable>: Sendable {
-    private let values = Mutex<[Value]>([])
+    private let values = Lock<[Value]>([])
 
     package init() {}
 

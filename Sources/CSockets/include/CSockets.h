@@ -15,9 +15,6 @@ int csockets_accept(int fd, struct sockaddr *address, socklen_t *length);
 /// eventfd(2), non-blocking and close-on-exec.
 int csockets_eventfd(void);
 
-/// signalfd(2) for the signals in `mask`, non-blocking and close-on-exec.
-int csockets_signalfd(const int *signals, int count);
-
 /// ioctl(2) whose argument is a pointer to one int.
 int csockets_ioctl_int(int fd, unsigned long request, int *value);
 
@@ -53,9 +50,12 @@ void csockets_set_current_loop(void *loop);
 void *csockets_parker(void);
 void csockets_set_parker(void *parker, void (*free_parker)(void *));
 
+/// A lock in one word, which is 0 while it is free: two atomic exchanges, and futex(2) only under contention.
+void csockets_lock(uint32_t *word);
+void csockets_unlock(uint32_t *word);
+
 /// Request and option numbers that are macros with casts, or defined only behind feature macros.
 extern const unsigned long csockets_SIOCOUTQ;
-extern const unsigned long csockets_SIOCATMARK;
 extern const uint32_t csockets_EPOLLET;
 extern const int csockets_EPOLL_CLOEXEC;
 

@@ -14,7 +14,7 @@ struct Turns: ~Copyable {
         let waiter: Waiter
     }
 
-    private let entries = Mutex<[Entry]>([])
+    private let entries = Lock<[Entry]>([])
     private static let lastID = Atomic<UInt64>(0)
 
     /// A number that no other entry has.

@@ -37,7 +37,7 @@ package final class Waitable: Timed, @unchecked Sendable {
     let receiving = Side()
     let sending = Side()
     private let turns = Turns()
-    /// Written once, before the bit `registered` is set or a timer armed.
+    /// The loop, retained; written once, before the bit `registered` is set.
     private let loopWord = Atomic<UInt>(0)
     /// How long a wait may last at the most, in nanoseconds; `.max` is without end.
     private let idleLimit = Atomic<UInt64>(.max)
@@ -198,19 +198,24 @@ package final class Waitable: Timed, @unchecked Sendable {
     /// default group.
     package var loop: EventLoop? {
         UnsafeRawPointer(bitPattern: loopWord.load(ordering: .acquiring)).map {
-            // Safety: `adopt(_:)` keeps the loop for as long as this object lives.
+            // Safety: `adopt` keeps the loop for as long as this object lives.
             Unmanaged<EventLoop>.fromOpaque($0).takeUnretainedValue()
         }
     }
-    private let keptLoop = Mutex<EventLoop?>(nil)
 
     /// Ties the socket to a loop, unless it is tied to one.
     package func adopt(_ loop: EventLoop) {
-        keptLoop.withLock { kept in
-            guard kept == nil else { return }
-            kept = loop
-            loopWord.store(UInt(bitPattern: Unmanaged.passUnretained(loop).toOpaque()), ordering: .releasing)
-        }
+        guard loopWord.load(ordering: .relaxed) == 0 else { return }
+        let kept = Unmanaged.passRetained(loop)
+        let isFirst = loopWord.compareExchange(
+            expected: 0, desired: UInt(bitPattern: kept.toOpaque()), ordering: .acquiringAndReleasing
+        ).exchanged
+        if !isFirst { kept.release() }
+    }
+
+    deinit {
+        guard let kept = UnsafeRawPointer(bitPattern: loopWord.load(ordering: .acquiring)) else { return }
+        Unmanaged<EventLoop>.fromOpaque(kept).release()
     }
 
     /// Registers with the loop when this is the first wait.

@@ -1,5 +1,5 @@
 internal import Sockets
-internal import Synchronization
+internal import SocketCore
 
 /// `connect` under way: two threads, one for each direction, in the library's blocking face.
 final class Client: Sendable {
@@ -11,8 +11,8 @@ final class Client: Sendable {
     let trace: Trace?
     private let errors: Sink
     private let events = Events()
-    private let sent = Mutex(0)
-    private let received = Mutex(0)
+    private let sent = Lock(0)
+    private let received = Lock(0)
 
     init(
         endpoint: Endpoint, duplex: Duplex, show: Show?, timeout: Duration?, grace: Duration?, isTraced: Bool
@@ -30,8 +30,8 @@ final class Client: Sendable {
     func run() throws {
         Signals.watch { [events] in events.post(.signal($0)) }
         let input = try StandardInput(trace: trace)
-        let work = Mutex<Result<Void, Failure>?>(nil)
-        let connection = Mutex<Connection?>(nil)
+        let work = Lock<Result<Void, Failure>?>(nil)
+        let connection = Lock<Connection?>(nil)
         let isStarted = Threads.start("connect") { [self] in
             do throws(Failure) {
                 let made = try connect()

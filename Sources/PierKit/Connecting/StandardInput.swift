@@ -1,6 +1,5 @@
 internal import SocketCore
 internal import Sockets
-internal import Synchronization
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
@@ -14,7 +13,7 @@ final class StandardInput: Sendable {
     private let trace: Trace?
     private let alarm: CInt
     /// Whether `stop` was called: the input counts as ended.
-    private let isStopped = Mutex(false)
+    private let isStopped = Lock(false)
     /// Safety: belongs to the one thread that reads.
     nonisolated(unsafe) private var held: [UInt8] = []
 

@@ -1,6 +1,5 @@
 internal import Loops
 internal import SocketCore
-internal import Synchronization
 internal import struct SystemPackage.Errno
 
 /// A stream of this process that is written by a thread of its own, so that a slow reader never holds up a loop.
@@ -23,7 +22,7 @@ final class Sink: Sendable {
 
     private let stream: CInt
     private let whenFull: WhenFull
-    private let state = Mutex(State())
+    private let state = Lock(State())
     private let work = Bell()
     /// Told once, when the stream can no longer be written to.
     private let onFailure: @Sendable (Errno) -> Void

@@ -1,6 +1,6 @@
 internal import Sockets
 internal import Loops
-internal import Synchronization
+internal import SocketCore
 
 /// What the main thread of a verb waits for.
 enum Event: Sendable {
@@ -12,7 +12,7 @@ enum Event: Sendable {
 
 /// A queue of events from any thread to the main one.
 final class Events: Sendable {
-    private let queue = Mutex<[Event]>([])
+    private let queue = Lock<[Event]>([])
     private let bell = Bell()
 
     func post(_ event: Event) {

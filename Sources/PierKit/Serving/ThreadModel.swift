@@ -1,6 +1,6 @@
 internal import Loops
 internal import Sockets
-internal import Synchronization
+internal import SocketCore
 
 /// `--model blocking`: the tutorial's server, one client at a time; the others queue.
 struct BlockingModel {
@@ -93,11 +93,11 @@ private func acceptLoop(
 
 /// Counts what is still under way; tells the first error, or none, when nothing is.
 private final class Countdown: Sendable {
-    private let state: Mutex<(count: Int, error: SocketError?)>
+    private let state: Lock<(count: Int, error: SocketError?)>
     private let ended: @Sendable (SocketError?) -> Void
 
     init(_ count: Int, _ ended: @escaping @Sendable (SocketError?) -> Void) {
-        state = Mutex((count, nil))
+        state = Lock((count, nil))
         self.ended = ended
     }
 
@@ -115,10 +115,10 @@ private final class Countdown: Sendable {
 
 /// Places for clients: the accept loop waits for one before it accepts.
 private final class Places: Sendable {
-    private let free: Mutex<Int>
+    private let free: Lock<Int>
     private let bell = Bell()
 
-    init(_ count: Int) { free = Mutex(count) }
+    init(_ count: Int) { free = Lock(count) }
 
     func take(unless isOver: () -> Bool) {
         while true {

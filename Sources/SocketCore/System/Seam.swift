@@ -5,7 +5,7 @@ internal import Synchronization
 package enum SystemCall: String, Sendable, Hashable, CaseIterable {
     case socket, socketpair, bind, listen, accept, connect, receive, send, shutdown, close
     case getsockname, getpeername, getsockopt, setsockopt, ioctl, fcntl, fchmod, unlink, stat
-    case read, write, poll, epollCreate, epollControl, epollWait, eventfd, signalfd
+    case read, write, poll, epollCreate, epollControl, epollWait, eventfd
 }
 
 /// The one seam between Pier and the kernel: what a test may do with each system call.
@@ -43,7 +43,7 @@ package final class Interposer: Sendable {
     /// How many interposers are in force anywhere; the fast path asks only this.
     static let inForce = Atomic<Int>(0)
     /// Those in force: a close is told to each, because it may come from a thread that belongs to no task.
-    static let all = Mutex<[Interposer]>([])
+    static let all = Lock<[Interposer]>([])
 
     /// Runs `body` with this interposer in force in the calling task and its children.
     package func whileInForce<R>(_ body: () throws -> R) rethrows -> R {

@@ -344,10 +344,6 @@ package enum System {
         try opening(.eventfd, isCounted: isCounted) { csockets_eventfd() }
     }
 
-    package static func signals(_ numbers: [CInt]) throws(Errno) -> Descriptor {
-        try opening(.signalfd) { csockets_signalfd(numbers, CInt(numbers.count)) }
-    }
-
     /// Nanoseconds of CLOCK_MONOTONIC.
     package static var now: UInt64 {
         var time = timespec()

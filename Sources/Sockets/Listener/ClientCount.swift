@@ -1,6 +1,5 @@
 internal import Loops
 internal import SocketCore
-internal import Synchronization
 
 /// How many clients a `serve` has, on each loop and in all, and the accept loop's wait for room.
 final class ClientCount: Sendable {
@@ -10,12 +9,12 @@ final class ClientCount: Sendable {
     }
 
     let limit: Int
-    private let state: Mutex<State>
+    private let state: Lock<State>
     private let bell = Bell()
 
     init(limit: Int, loops: Int) {
         self.limit = max(1, limit)
-        state = Mutex(State(byLoop: Array(repeating: 0, count: loops)))
+        state = Lock(State(byLoop: Array(repeating: 0, count: loops)))
     }
 
     /// Counts a client in; gives the number of the loop that has the fewest.

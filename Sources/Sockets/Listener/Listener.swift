@@ -1,7 +1,6 @@
 internal import Loops
 public import SocketCore
 internal import SystemPackage
-internal import Synchronization
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
@@ -22,7 +21,7 @@ public final class Listener: Sendable {
     /// The file of a Unix listener, which goes away with it.
     private let path: UnixPath?
     /// The servers that may be waiting for room instead of for clients.
-    let servers = Mutex<[ClientCount]>([])
+    let servers = Lock<[ClientCount]>([])
 
     /// How many clients may queue unless a caller or the endpoint's `backlog` says otherwise; the system cuts it to `net.core.somaxconn`.
     public static let defaultBacklog = 4096

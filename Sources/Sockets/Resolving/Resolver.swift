@@ -1,6 +1,5 @@
 internal import Loops
 internal import SocketCore
-internal import Synchronization
 internal import SystemPackage
 #if canImport(Glibc)
     internal import Glibc
@@ -20,14 +19,14 @@ enum Resolver {
         var waiting: [Lookup] = []
         var threads = 0
     }
-    private static let state = Mutex(State())
+    private static let state = Lock(State())
 
     /// One name on its way to its addresses.
     final class Lookup: Sendable {
         let name: String
         let port: UInt16
         let bell = Bell()
-        let result = Mutex<Result<[SocketAddress], SocketError>?>(nil)
+        let result = Lock<Result<[SocketAddress], SocketError>?>(nil)
 
         init(name: String, port: UInt16) {
             self.name = name
