@@ -41,6 +41,7 @@ extension Waitable {
     package func waitForTurn(_ direction: Direction, for verb: Direction) async throws(SocketError) -> Wake {
         try register()
         let id = Turns.nextID()
+        defer { acquireTurn() }
         return await withTaskCancellationHandler {
             await Waiter.suspend { waiter in
                 switch joinQueue(direction, Turns.Entry(id: id, direction: direction, verb: verb, waiter: waiter)) {

@@ -100,13 +100,18 @@ package final class Waitable: Timed, @unchecked Sendable {
             found = current
         }
         turns.handOver(direction) { isLast in
-            // Under the queue's lock: nobody joins the queue meanwhile.
-            if isLast { state.bitwiseAnd(~Self.queued(direction), ordering: .acquiringAndReleasing) }
+            // Under the queue's lock: nobody joins the queue meanwhile. The release is for what the turn guards.
+            state.bitwiseAnd(isLast ? ~Self.queued(direction) : ~0, ordering: .acquiringAndReleasing)
         } orGiveBack: {
             let gone = Self.busy(direction) | Self.queued(direction)
             let left = state.bitwiseAnd(~gone, ordering: .acquiringAndReleasing).newValue
             closeIfLast(left)
         }
+    }
+
+    /// Sees all that the one who handed a turn over had written.
+    func acquireTurn() {
+        _ = state.load(ordering: .acquiring)
     }
 
     /// Joins the queue for a direction's turn; false when there is no need to: it was free and is taken, or the socket is
