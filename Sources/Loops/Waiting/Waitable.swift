@@ -280,6 +280,11 @@ package final class Waitable: Timed, @unchecked Sendable {
         recheck()
     }
 
+    /// Has the one that waits in a direction, or will wait next, try again: something happened of which no event may tell.
+    package func retry(_ direction: Direction) {
+        side(direction) { $0.signalReady() }
+    }
+
     /// Has those who wait look at all that can end a wait.
     func recheck() {
         receiving.signalRecheck()

@@ -22,7 +22,7 @@ extension Connection {
     /// Never waits: a send under way fails, with what it has not yet passed on. Throws `.closed` after `close()`.
     /// Corresponds to `shutdown(2)` with `SHUT_WR`.
     public func finishSending() throws(SocketError) {
-        try shut(CInt(SHUT_WR))
+        try shut(CInt(SHUT_WR), .send)
     }
 
     /// Ends the receiving direction: a receive under way, and each later one, gives what has come and then nil. Sending
@@ -31,10 +31,10 @@ extension Connection {
     /// Never waits. On Linux the peer is not told. Throws `.closed` after `close()`. Corresponds to `shutdown(2)` with
     /// `SHUT_RD`.
     public func stopReceiving() throws(SocketError) {
-        try shut(CInt(SHUT_RD))
+        try shut(CInt(SHUT_RD), .receive)
     }
 
-    private func shut(_ how: CInt) throws(SocketError) {
+    private func shut(_ how: CInt, _ direction: Direction) throws(SocketError) {
         do throws(Errno) {
             guard try waitable.use({ (fd) throws(Errno) in try System.shutdown(fd, how: how) }) != nil else {
                 throw Errno.badFileDescriptor
@@ -46,6 +46,8 @@ extension Connection {
         } catch {
             throw self.error(.shutdown, .system(error))
         }
+        // poll(2) never tells the sender of a Unix socket that it has shut down itself.
+        waitable.retry(direction)
         if let trace { trace.tell(.did(.shutdown, .done), of: waitable.rawValue, remoteAddress) }
     }
 
