@@ -70,7 +70,7 @@ import Testing
                 Issue.record("\(String(describing: ended))")
                 return
             }
-            #expect(error.reason.contains("resolve"))
+            #expect(error.reason.contains("is a name"))
             #expect(ledger.count(of: .socket) == 0)
         }
     }

@@ -274,7 +274,9 @@ import Testing
             // Who is served goes on being served.
             try await early.send([3])
             #expect(try await early.receive(upTo: 9) == [3])
-            #expect(ledger.count(of: .accept) < calls + 12)
+            // At half a second a try, however slow the machine.
+            let most = calls + 12 + Int((ContinuousClock.now - start) / .milliseconds(400))
+            #expect(ledger.count(of: .accept) < most)
             ledger.letAllPass()
             #expect(try await late.receive(upTo: 9) == [2])
             early.close()

@@ -13,11 +13,14 @@ import Testing
             var pairs: [(Connection, Connection)] = []
             var tasks: [Task<SocketError.Cause?, any Error>] = []
             for round in 0..<20 {
-                let client = try await Connection(to: listener.endpoint)
+                let loop = group.loops[round % 2]
+                // Made on the loop: a connect that must wait ties its socket to the loop on which it does.
+                let client = try await Task(executorPreference: loop) {
+                    try await Connection(to: listener.endpoint)
+                }.value
                 let server = try await listener.accept()
                 pairs.append((client, server))
                 try client.fill(with: server)
-                let loop = group.loops[round % 2]
                 tasks.append(
                     Task(executorPreference: loop) { try await cause { try await client.receive(upTo: 9) } })
                 tasks.append(

@@ -33,7 +33,8 @@ import Testing
             #expect(clientLines.all.contains { $0.contains("connect") && $0.contains("connection refused") })
 
             try listener.listen(backlog: 7)
-            #expect(serverLines.all.last == "listening on \(listener.address), up to 7 clients queue")
+            #expect(
+                serverLines.all.last == "\(listener.address): open, and up to 7 clients queue until they are accepted")
             let client: Connection
             switch face {
             case .task: client = try await Connection(to: endpoint, trace: clientTrace)
@@ -90,30 +91,30 @@ import Testing
 
             try await client.send([1, 2])
             _ = try await server.receive(upTo: 9, by: face)
-            var told = events.all[before...].map(\.description)
             let name = "\(server.remoteAddress)"
-            #expect(told.last == "\(name): receive: 2 bytes went through")
+            // The bytes may have come before it looked, or just after.
+            let told = try #require(events.all[before...].map(\.description).last)
+            #expect(told.hasPrefix("\(name): receive "))
+            #expect(told.hasSuffix(" 2 bytes came"))
 
             let from = events.all.count
             let start = ContinuousClock.now
             server.receiveDeadline = .after(.milliseconds(500))
             _ = try await cause { try await server.receive(upTo: 9, by: face) }
-            told = events.all[from...].map(\.description)
-            #expect(told.count == 2)
-            #expect(told.last == "\(name): receive: it failed: timed out")
+            #expect(events.all[from...].count == 1)
             guard case .waited(.receive, let duration, let outcome)? = events.all[from...].first?.action else {
-                Issue.record("no wait was told: \(told)")
+                Issue.record("no wait was told")
                 return
             }
             #expect(duration > .zero && duration <= ContinuousClock.now - start)
-            #expect("\(outcome)" == "it failed: timed out")
+            #expect("\(outcome)" == "its time was over")
 
             server.receiveDeadline = .never
             try client.finishSending()
             _ = try await server.receive(upTo: 9, by: face)
-            #expect(events.all.last?.description == "\(name): receive: the peer finished sending")
+            #expect(events.all.last?.description.hasSuffix(" the peer finished sending") == true)
             try await server.send([1], by: face)
-            #expect(events.all.last?.description == "\(name): send: 1 byte went through")
+            #expect(events.all.last?.description == "\(name): send did not wait: 1 byte was passed on")
             server.close()
             client.close()
             listener.close()
