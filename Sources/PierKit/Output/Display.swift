@@ -21,7 +21,8 @@ struct Display {
         case .hex: return bytes.map(twoHexDigits).joined(separator: " ")
         case .text:
             var all = held + bytes
-            let cut = cutCharacter(at: all)
+            // A CR may be the beginning of a CR LF, which is a line's end and passes whole.
+            let cut = keepsLines && all.last == UInt8(ascii: "\r") ? 1 : cutCharacter(at: all)
             held = Array(all.suffix(cut))
             all.removeLast(cut)
             return all.isEmpty ? nil : escaped(all)
