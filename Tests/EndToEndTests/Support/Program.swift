@@ -1,0 +1,159 @@
+import Synchronization
+import TestSupport
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// What a standard stream of a started program is joined to.
+enum Stream: Sendable {
+    /// A pipe: written with `write`, or gathered.
+    case pipe
+    /// A pipe that nobody reads, or that nothing is written to.
+    case unread
+    /// Nothing at all.
+    case closed
+    /// A file, opened for reading, or made anew for writing.
+    case file(String)
+    /// A descriptor that stays the caller's.
+    case descriptor(CInt)
+}
+
+/// A program that a test started, and that ends with the test.
+final class Program: Sendable {
+    let pid: pid_t
+    let output: Gathering
+    let errors: Gathering
+    private let input: Mutex<CInt>
+    private let unread: [CInt]
+    private let status = Mutex<CInt?>(nil)
+
+    /// Starts the built `pier`, or with `launcher` the program that starts it, or with an absolute path any other.
+    fileprivate init(
+        _ words: [String], input: Stream, output: Stream, errors: Stream, environment: [String: String]
+    ) throws {
+        var plumbing = Plumbing()
+        defer { plumbing.closeTheirs() }
+        let ends = try [
+            plumbing.join(0, input), plumbing.join(1, output), plumbing.join(2, errors),
+        ]
+        self.input = Mutex(ends[0] ?? -1)
+        do {
+            pid = try plumbing.spawn(words, environment: environment)
+        } catch {
+            for end in ends.compactMap(\.self) { close(end) }
+            throw error
+        }
+        var unread: [CInt] = []
+        func gathering(_ end: CInt?, _ stream: Stream) -> Gathering {
+            if case .unread = stream, let end { unread.append(end) }
+            if case .pipe = stream { return Gathering(end) }
+            return Gathering(nil)
+        }
+        self.output = gathering(ends[1], output)
+        self.errors = gathering(ends[2], errors)
+        self.unread = unread
+    }
+
+    /// Writes to its standard input; no more at once than a pipe holds.
+    func write(_ text: String) {
+        let bytes = Array(text.utf8)
+        _ = input.withLock { Glibc.write($0, bytes, bytes.count) }
+    }
+
+    /// Ends its standard input.
+    func finishInput() {
+        input.withLock { fd in
+            if fd >= 0 { close(fd) }
+            fd = -1
+        }
+    }
+
+    func send(_ signal: CInt) {
+        // Once it is waited for, its number may be another's.
+        status.withLock { if $0 == nil { kill(pid, signal) } }
+    }
+
+    /// The exit code, or the signal that killed it with a minus; nil while it runs.
+    var ending: CInt? {
+        status.withLock { status in
+            if status != nil { return status }
+            var raw: CInt = 0
+            guard waitpid(pid, &raw, WNOHANG) == pid else { return nil }
+            status = raw & 0x7f == 0 ? raw >> 8 & 0xff : -(raw & 0x7f)
+            return status
+        }
+    }
+
+    /// Waits for its end and for all that it wrote.
+    func end(within limit: Duration = .seconds(20)) async throws -> CInt {
+        try await eventually(limit, "the end of the program; so far: \(errors.text)") { self.ending != nil }
+        try await eventually(limit, "the end of its output") { self.output.isAtEnd && self.errors.isAtEnd }
+        return ending ?? -1
+    }
+
+    /// Nothing stays behind, whatever has happened.
+    fileprivate func remove() {
+        send(SIGKILL)
+        while ending == nil { usleep(1000) }
+        finishInput()
+        for end in unread { close(end) }
+    }
+}
+
+/// What a program left when it had ended.
+struct Outcome {
+    let status: CInt
+    let bytes: [UInt8]
+    let errors: String
+    var output: String { String(decoding: bytes, as: UTF8.self) }
+}
+
+/// Runs `pier` with these arguments while `body` runs, and no longer.
+func running<R>(
+    _ arguments: String..., launcher: [String] = [], input: Stream = .pipe, output: Stream = .pipe,
+    errors: Stream = .pipe, environment: [String: String] = [:], _ body: (Program) async throws -> R
+) async throws -> R {
+    try await starting(
+        launcher + [Place.pier] + arguments, input: input, output: output, errors: errors, environment: environment,
+        body)
+}
+
+/// Runs any program while `body` runs, and no longer.
+func starting<R>(
+    _ words: [String], input: Stream = .pipe, output: Stream = .pipe, errors: Stream = .pipe,
+    environment: [String: String] = [:], _ body: (Program) async throws -> R
+) async throws -> R {
+    let program = try Program(words, input: input, output: output, errors: errors, environment: environment)
+    defer { program.remove() }
+    return try await body(program)
+}
+
+/// Runs `pier` to its end.
+func pier(
+    _ arguments: String..., launcher: [String] = [], saying text: String = "", input: Stream = .pipe,
+    output: Stream = .pipe, errors: Stream = .pipe, environment: [String: String] = [:],
+    within limit: Duration = .seconds(20)
+) async throws -> Outcome {
+    try await starting(
+        launcher + [Place.pier] + arguments, input: input, output: output, errors: errors, environment: environment
+    ) { program in try await program.outcome(saying: text, within: limit) }
+}
+
+/// Runs any program to its end.
+func outcome(of words: [String], saying text: String = "", environment: [String: String] = [:]) async throws -> Outcome
+{
+    try await starting(words, environment: environment) { program in
+        try await program.outcome(saying: text, within: .seconds(20))
+    }
+}
+
+extension Program {
+    fileprivate func outcome(saying text: String, within limit: Duration) async throws -> Outcome {
+        if !text.isEmpty { write(text) }
+        finishInput()
+        let status = try await end(within: limit)
+        return Outcome(status: status, bytes: output.bytes, errors: errors.text)
+    }
+}
