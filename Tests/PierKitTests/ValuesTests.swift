@@ -35,13 +35,6 @@ import Testing
     func aCountIsReadStrictlyAndIsAboveZero(text: String) {
         #expect(Count(argument: text) == nil)
     }
-
-    @Test func theHelpTellsDefaultsWithTheirUnit() {
-        #expect(TimeSpan(nil).defaultValueDescription == "off")
-        #expect(TimeSpan(.seconds(300)).defaultValueDescription == "5m")
-        #expect(TimeSpan(.seconds(5)).defaultValueDescription == "5s")
-        #expect(Count(4096).defaultValueDescription == "4096")
-    }
 }
 
 /// The language of the dialogue.

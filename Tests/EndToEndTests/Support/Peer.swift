@@ -74,9 +74,17 @@ final class Peer: Sendable {
     }
 
     /// Whether something can be received now, the end included.
-    var hasNews: Bool {
-        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        return poll(&entry, 1, 0) == 1
+    var hasNews: Bool { hasNews(within: 0) }
+
+    /// Whether something can be received within some milliseconds, the end included.
+    func hasNews(within milliseconds: CInt) -> Bool { isReady(POLLIN, milliseconds) }
+
+    /// Whether something can be sent within some milliseconds.
+    func canSend(within milliseconds: CInt) -> Bool { isReady(POLLOUT, milliseconds) }
+
+    private func isReady(_ event: CInt, _ milliseconds: CInt) -> Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(event), revents: 0)
+        return poll(&entry, 1, milliseconds) == 1
     }
 
     /// Ends the sending direction.
@@ -102,6 +110,16 @@ final class Host: Sendable {
     }
 
     deinit { close(descriptor) }
+
+    /// Fills the queue of a backlog of 0 with clients that are never accepted, so that the next one gets no answer.
+    func fill() throws -> [Peer] {
+        try (0..<3).map { _ in
+            let filler = Peer(owning: try newSocket(AF_INET))
+            _ = try valid(fcntl(filler.descriptor, F_SETFL, O_NONBLOCK))
+            try withAddress("127.0.0.1", port) { _ = connect(filler.descriptor, $0, $1) }
+            return filler
+        }
+    }
 
     /// Waits for a client.
     func accept() async throws -> Peer {

@@ -1,0 +1,171 @@
+import Testing
+import TestSupport
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// How a conversation ends: lines 1 to 3 of the contract.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct EndingTests {
+    @Test func theEndOfInputFinishesSendingAndReadingGoesOn() async throws {
+        let host = try Host()
+        try await running("connect", "127.0.0.1:\(host.port)") { client in
+            client.write("question")
+            client.finishInput()
+            let peer = try await host.accept()
+            // Only at the end of what it is sent does this peer answer.
+            #expect(try peer.receiveText() == "question")
+            try peer.send("a late ")
+            try await client.output.begins(with: "a late ")
+            try peer.send("answer")
+            peer.finish()
+            #expect(try await client.end() == 0)
+            #expect(client.output.text == "a late answer")
+            #expect(client.errors.text.isEmpty)
+        }
+    }
+
+    @Test(arguments: ["full", "half", "receive"])
+    func thePeersEndWritesEverythingOutAndExitsZero(duplex: String) async throws {
+        let host = try Host()
+        // Its own input does not end.
+        try await running("connect", "127.0.0.1:\(host.port)", "--duplex", duplex) { client in
+            client.write("question\n")
+            let peer = try await host.accept()
+            if duplex != "receive" { #expect(try peer.receive(8) == Array("question".utf8)) }
+            let answer = String(repeating: "0123456789abcdef", count: duplex == "half" ? 4 : 65536)
+            try peer.send(answer)
+            peer.finish()
+            if duplex == "half" {
+                try await client.output.begins(with: "--->reply-->")
+                client.finishInput()
+            }
+            #expect(try await client.end() == 0, "\(client.errors.text)")
+            let shown = client.output.text
+            #expect(duplex == "half" ? shown.hasPrefix("--->reply-->\(answer)\n") : shown == answer)
+        }
+    }
+
+    @Test func theEndOfTheAnswersEndsADialogueThatStillHasInput() async throws {
+        let host = try Host()
+        try await running("connect", "127.0.0.1:\(host.port)", "--duplex", "half") { client in
+            client.write("one\ntwo\n")
+            let peer = try await host.accept()
+            _ = try peer.receive(3)
+            peer.finish()
+            #expect(try await client.end() == 0)
+            #expect(client.output.text == "--->")
+        }
+    }
+
+    @Test func aResetIsAnErrorThatTellsHowManyBytesWentEachWay() async throws {
+        let host = try Host()
+        try await running("connect", "127.0.0.1:\(host.port)") { client in
+            client.write("abc")
+            let peer = try await host.accept()
+            #expect(try peer.receive(3) == Array("abc".utf8))
+            // While it is stopped both the bytes and the reset arrive; the bytes must come out all the same.
+            client.send(SIGSTOP)
+            try peer.send("seven77")
+            try await resetNow(peer)
+            client.send(SIGCONT)
+            #expect(try await client.end() == 1)
+            #expect(client.output.text == "seven77")
+            let lines = client.errors.lines
+            #expect(lines.count == 1)
+            #expect(lines.first?.contains("reset") == true, "\(lines)")
+            #expect(lines.first?.contains("7 bytes received, 3 sent") == true, "\(lines)")
+        }
+    }
+
+    @Test func aResetEndsADialogueWithOneAsItsExitCode() async throws {
+        let host = try Host()
+        try await running("connect", "127.0.0.1:\(host.port)", "--duplex", "half") { client in
+            client.write("abc\n")
+            let peer = try await host.accept()
+            #expect(try peer.receive(3) == Array("abc".utf8))
+            try await resetNow(peer)
+            #expect(try await client.end() == 1)
+            #expect(client.errors.lines.count == 1 && client.errors.text.contains("reset"), "\(client.errors.text)")
+        }
+    }
+
+    @Test func sendingOnlyEndsWhenAllIsAcknowledgedThoughThePeerStays() async throws {
+        let host = try Host()
+        try await running("connect", "127.0.0.1:\(host.port)", "--duplex", "send") { client in
+            client.write("all of it")
+            client.finishInput()
+            let peer = try await host.accept()
+            #expect(try await client.end() == 0)
+            #expect(try peer.receiveText() == "all of it")
+        }
+    }
+
+    @Test func sendingOnlyNeverResetsWhatItSent() async throws {
+        let (sent, path) = (randomBytes(3_000_000), temporaryPath("in"))
+        try makeFile(path, sent)
+        defer { unlink(path) }
+        let host = try Host()
+        try await running("connect", "127.0.0.1:\(host.port)", "--duplex", "send", input: .file(path)) { client in
+            let peer = try await host.accept()
+            // Closing with this unread would be a reset, which destroys what is on its way.
+            try peer.send("words that nobody asked for")
+            #expect(try peer.receive(.max) == sent)
+            #expect(try await client.end() == 0, "\(client.errors.text)")
+            #expect(client.output.bytes.isEmpty)
+        }
+    }
+
+    @Test func receivingOnlySendsNothingOfItsInput() async throws {
+        let host = try Host()
+        try await running("connect", "127.0.0.1:\(host.port)", "--duplex", "receive") { client in
+            client.write("not sent")
+            let peer = try await host.accept()
+            try peer.send("news")
+            peer.finish()
+            #expect(try peer.receiveText() == "")
+            #expect(try await client.end() == 0)
+            #expect(client.output.text == "news")
+        }
+    }
+
+    @Test(arguments: ["tasks", "threads", "blocking"])
+    func aServedClientGetsAllBackAfterItsEndAndThenTheServersEnd(model: String) async throws {
+        try await serving("--model", model, "--show", "none") { server in
+            let before = descriptorCount(of: server.program.pid)
+            let client = try server.client()
+            let sent = randomBytes(100_000)
+            try client.send(sent)
+            client.finish()
+            #expect(try client.receive(.max) == sent)
+            try await server.hasOnly(before)
+        }
+    }
+
+    @Test(arguments: ["tasks", "threads", "blocking"])
+    func aServedClientsResetHurtsNobodyElse(model: String) async throws {
+        try await serving("--model", model, "--show", "none") { server in
+            let before = descriptorCount(of: server.program.pid)
+            for _ in 0..<20 {
+                let client = try server.client()
+                if Bool.random() { #expect(try client.echo("hello") == "hello") }
+                client.resetAtClose()
+            }
+            let next = try server.client()
+            #expect(try next.echo("still here") == "still here")
+            next.finish()
+            #expect(try next.receiveText() == "")
+            try await server.hasOnly(before)
+        }
+    }
+
+    /// Closes a peer with a reset.
+    private func resetNow(_ peer: Peer) async throws {
+        peer.resetAtClose()
+        // Disconnecting does at once what the last close would do.
+        var address = sockaddr()
+        address.sa_family = sa_family_t(AF_UNSPEC)
+        _ = try valid(connect(peer.descriptor, &address, socklen_t(MemoryLayout<sockaddr>.size)))
+    }
+}

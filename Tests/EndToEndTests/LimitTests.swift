@@ -1,0 +1,204 @@
+import Testing
+import TestSupport
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// Line 11 of the contract: limits.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct LimitTests {
+    @Test(arguments: ["tasks", "threads"])
+    func theClientAboveTheLimitQueuesUntilOneLeaves(model: String) async throws {
+        try await serving("--model", model, "--max-clients", "2") { server in
+            let (first, second, third) = (try server.client(), try server.client(), try server.client())
+            #expect(try first.echo("first") == "first")
+            #expect(try second.echo("second") == "second")
+            try third.send("third")
+            for _ in 0..<100 {
+                #expect(try first.echo("still") == "still")
+                #expect(try second.echo("still") == "still")
+            }
+            #expect(!third.hasNews)
+            second.finish()
+            #expect(try second.receiveText() == "")
+            #expect(try third.receive(5) == Array("third".utf8))
+            // The places are counted up again as they were counted down.
+            let fourth = try server.client()
+            try fourth.send("fourth")
+            for _ in 0..<20 { #expect(try third.echo("still") == "still") }
+            #expect(!fourth.hasNews)
+            first.resetAtClose()
+            first.finish()
+            #expect(try first.receiveText() == "")
+            #expect(try fourth.receive(6) == Array("fourth".utf8))
+        }
+    }
+
+    @Test func eachEndpointHasALimitOfItsOwn() async throws {
+        let path = temporaryPath("sock")
+        try await serving("--max-clients", "1", path + "?max-clients=2") { server in
+            let clients = try [server.client(), Peer(path: path), Peer(path: path)]
+            for client in clients { #expect(try client.echo("hello") == "hello") }
+        }
+    }
+
+    @Test(arguments: ["tasks", "threads"])
+    func aServerFullOfClientsStillEndsAtASignal(model: String) async throws {
+        try await serving("--model", model, "--max-clients", "1", "--grace", "1m") { server in
+            let client = try server.client()
+            #expect(try client.echo("hello") == "hello")
+            server.program.send(SIGTERM)
+            try await eventually(.seconds(20), "refusing") { (try? Peer(port: server.port)) == nil }
+            client.finish()
+            #expect(try client.receiveText() == "")
+            #expect(try await server.program.end() == 0)
+        }
+    }
+
+    @Test(arguments: ["tasks", "threads"])
+    func aSilentClientIsClosedAndABusyOneIsNot(model: String) async throws {
+        try await serving("--model", model, "--idle-timeout", "300ms", "--show", "none") { server in
+            let before = descriptorCount(of: server.program.pid)
+            let (silent, busy) = (try server.client(), try server.client())
+            let start = ContinuousClock.now
+            while !silent.hasNews { #expect(try busy.echo("busy") == "busy") }
+            let taken = ContinuousClock.now - start
+            #expect(taken > .milliseconds(250) && taken < .seconds(5), "\(taken)")
+            #expect(try busy.echo("still") == "still")
+            busy.finish()
+            #expect(try busy.receiveText() == "")
+            try await server.hasOnly(before)
+        }
+    }
+
+    @Test func theTutorialsServerClosesASilentClientForTheNext() async throws {
+        try await serving("--model", "blocking", "--idle-timeout", "100ms") { server in
+            let silent = try server.client()
+            let next = try server.client()
+            #expect(try next.echo("hello") == "hello")
+            #expect(silent.hasNews)
+        }
+    }
+
+    @Test(arguments: ["tasks", "threads", "blocking"])
+    func aClientThatDoesNotReadIsClosedToo(model: String) async throws {
+        try await serving("--model", model, "--idle-timeout", "300ms", "--show", "none") { server in
+            let before = descriptorCount(of: server.program.pid)
+            let client = try Peer(port: server.port, receiveBuffer: 4096)
+            let piece = [UInt8](repeating: 7, count: 1 << 20)
+            // It speaks as long as it is listened to, and never reads; then its connection ends.
+            let pid = server.program.pid
+            try await eventually(.seconds(20), "its close") {
+                send(client.descriptor, piece, piece.count, CInt(MSG_DONTWAIT | MSG_NOSIGNAL))
+                return descriptorCount(of: pid) == before && client.hasNews
+            }
+        }
+    }
+
+    @Test func anIdleTimeoutCanBeOffForOneEndpoint() async throws {
+        let path = temporaryPath("sock")
+        try await serving("--idle-timeout", "100ms", path + "?idle-timeout=off") { server in
+            let (patient, silent) = (try Peer(path: path), try server.client())
+            #expect(try silent.receiveText() == "")
+            #expect(!patient.hasNews)
+            #expect(try patient.echo("hello") == "hello")
+        }
+    }
+
+    @Test func connectingThatTakesTooLongEndsWithThree() async throws {
+        let host = try Host(backlog: 0)
+        let fillers = try host.fill()
+        for words in [["127.0.0.1:\(host.port)", "--timeout", "200ms"], ["127.0.0.1:\(host.port)?timeout=200ms"]] {
+            let start = ContinuousClock.now
+            let client = try await outcome(of: [Place.pier, "connect"] + words)
+            let taken = ContinuousClock.now - start
+            #expect(client.status == 3)
+            expectOneSentence(client, "timed out")
+            #expect(taken > .milliseconds(190) && taken < .seconds(5), "\(taken)")
+        }
+        _ = fillers
+    }
+
+    @Test func theTimeoutIsForConnectingAndNotForTheConversation() async throws {
+        let host = try Host()
+        try await running("connect", "127.0.0.1:\(host.port)", "--timeout", "100ms") { client in
+            let peer = try await host.accept()
+            let start = ContinuousClock.now
+            try await eventually { ContinuousClock.now - start > .milliseconds(250) }
+            try peer.send("late")
+            peer.finish()
+            #expect(try await client.end() == 0)
+            #expect(client.output.text == "late")
+        }
+    }
+}
+
+/// What happens when descriptors run out.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct ShortageTests {
+    private func limited(_ count: Int) -> [String] { ["sh", "-c", "ulimit -n \(count); exec \"$@\"", "sh"] }
+
+    @Test(arguments: ["tasks", "threads"])
+    func withoutDescriptorsLeftClientsQueueAndNothingSpins(model: String) async throws {
+        // Allowed more clients than there are descriptors for, so that accepting itself fails.
+        try await serving(
+            "--model", model, "--max-clients", "1000", "--show", "none", "--loops", "1", launcher: limited(60)
+        ) { server in
+            let clients = try (0..<100).map { _ in try server.client() }
+            for client in clients { try client.send("x") }
+            let warning = try await server.program.errors.line(with: "warning")
+            #expect(warning.contains("too many open files"))
+            let served = clients.filter { $0.hasNews(within: 100) }
+            #expect(served.count > 5 && served.count < 60, "\(served.count)")
+            for client in served { #expect(try client.receive(1) == [0x78]) }
+
+            // Only time can show that nothing turns in place of time.
+            let (before, start) = (processorTime(of: server.program.pid), ContinuousClock.now)
+            while ContinuousClock.now - start < .seconds(1) {
+                #expect(try served[0].echo("served") == "served")
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            #expect(processorTime(of: server.program.pid) - before < .milliseconds(150))
+            #expect(server.program.errors.lines.filter { $0.contains("warning") }.count == 1)
+
+            // Whoever leaves makes room for one who queues.
+            for client in clients {
+                if !served.contains(where: { $0 === client }) { #expect(try client.receive(1) == [0x78]) }
+                client.finish()
+                #expect(try client.receiveText() == "")
+            }
+            #expect(server.program.ending == nil)
+        }
+    }
+
+    @Test func theLimitOnClientsFollowsTheLimitOnDescriptors() async throws {
+        try await serving("--show", "none", "--loops", "1", launcher: limited(80)) { server in
+            let clients = try (0..<30).map { _ in try server.client() }
+            for client in clients { try client.send("x") }
+            #expect(try clients[0].receive(1) == [0x78])
+            for client in clients {
+                if client !== clients[0] { #expect(try client.receive(1) == [0x78]) }
+                client.finish()
+                #expect(try client.receiveText() == "")
+            }
+            #expect(server.program.errors.lines.count == 1, "\(server.program.errors.text)")
+        }
+    }
+
+    @Test(arguments: [4, 6, 8, 10])
+    func tooFewDescriptorsToBeginWithAreAFailure(count: Int) async throws {
+        let path = temporaryPath("sock")
+        try await running("serve", "echo", path, "--show", "none", "--loops", "2", launcher: limited(count)) { server in
+            try await eventually { server.ending != nil || server.errors.text.contains("listening") }
+            if server.errors.text.contains("listening"), server.ending == nil {
+                server.send(SIGTERM)
+                let status = try await server.end()
+                #expect(status == 0 || status == 1)
+            } else {
+                #expect(try await server.end() == 1)
+                #expect(server.errors.text.contains("too many open files"), "\(server.errors.text)")
+            }
+            #expect(access(path, F_OK) != 0)
+        }
+    }
+}

@@ -1,0 +1,174 @@
+import Testing
+import TestSupport
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// Lines 4 and 8 of the contract: what signals do, and the exit codes that come of them.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct SignalTests {
+    private static let models = ["tasks", "threads", "blocking"]
+    private static let signals: [(number: CInt, code: CInt)] = [(SIGINT, 130), (SIGTERM, 143)]
+
+    @Test(arguments: [SIGINT, SIGTERM], models)
+    func aServerWithoutClientsEndsAtTheFirstSignalWithZero(signal: CInt, model: String) async throws {
+        try await serving("--model", model, "--grace", "1m") { server in
+            server.program.send(signal)
+            let code = try await server.program.end()
+            #expect(code == 0)
+        }
+    }
+
+    @Test(arguments: models)
+    func theFirstSignalStopsAcceptingAndLetsTheClientsFinish(model: String) async throws {
+        try await serving("--model", model, "--grace", "1m") { server in
+            let client = try server.client()
+            #expect(try client.echo("before") == "before")
+            server.program.send(SIGTERM)
+            try await eventually(.seconds(20), "refusing") { (try? Peer(port: server.port)) == nil }
+            #expect(try client.echo("after") == "after")
+            client.finish()
+            #expect(try client.receiveText() == "")
+            #expect(try await server.program.end() == 0)
+            #expect(server.program.output.lines.count == 2)
+        }
+    }
+
+    @Test(arguments: signals, models)
+    func theSecondSignalEndsAtOnce(signal: (number: CInt, code: CInt), model: String) async throws {
+        try await serving("--model", model, "--grace", "1h") { server in
+            let client = try server.client()
+            #expect(try client.echo("hello") == "hello")
+            server.program.send(signal.number)
+            try await eventually(.seconds(20), "refusing") { (try? Peer(port: server.port)) == nil }
+            #expect(server.program.ending == nil)
+            server.program.send(signal.number)
+            #expect(try await server.program.end(within: .seconds(5)) == signal.code)
+        }
+    }
+
+    @Test(arguments: signals, models)
+    func aGraceThatRunsOutEndsWithTheSignalsCode(signal: (number: CInt, code: CInt), model: String) async throws {
+        try await serving("--model", model, "--grace", "50ms") { server in
+            let client = try server.client()
+            #expect(try client.echo("hello") == "hello")
+            server.program.send(signal.number)
+            #expect(try await server.program.end(within: .seconds(5)) == signal.code)
+        }
+    }
+
+    @Test func theDefaultGraceIsFiveSeconds() async throws {
+        try await serving { server in
+            let client = try server.client()
+            #expect(try client.echo("hello") == "hello")
+            let start = ContinuousClock.now
+            server.program.send(SIGTERM)
+            #expect(try await server.program.end() == 143)
+            let taken = ContinuousClock.now - start
+            #expect(taken > .milliseconds(4900) && taken < .seconds(10), "\(taken)")
+        }
+    }
+
+    @Test func aConnectEndsWithZeroWhenItsPeerFinishesWithinTheGrace() async throws {
+        let host = try Host()
+        try await running("connect", "127.0.0.1:\(host.port)", "--grace", "1m") { client in
+            client.write("question")
+            let peer = try await host.accept()
+            #expect(try peer.receive(8) == Array("question".utf8))
+            client.send(SIGTERM)
+            #expect(try peer.receiveText() == "")
+            try peer.send("last words")
+            peer.finish()
+            #expect(try await client.end() == 0, "\(client.errors.text)")
+            #expect(client.output.text == "last words")
+        }
+    }
+
+    @Test(arguments: signals, ["full", "half", "send", "receive"])
+    func aConnectWhoseGraceRunsOutEndsWithTheSignalsCode(
+        signal: (number: CInt, code: CInt), duplex: String
+    ) async throws {
+        let host = try Host()
+        try await running("connect", "127.0.0.1:\(host.port)", "--grace", "50ms", "--duplex", duplex) { client in
+            client.write("question\n")
+            let peer = try await host.accept()
+            if duplex != "receive" { _ = try peer.receive(8) }
+            client.send(signal.number)
+            let code = try await client.end(within: .seconds(5))
+            // Where nothing is to be waited for, the first signal has drained it.
+            #expect(code == signal.code || (duplex == "send" && code == 0))
+        }
+    }
+
+    @Test(arguments: signals)
+    func theSecondSignalEndsAConnectAtOnce(signal: (number: CInt, code: CInt)) async throws {
+        let host = try Host()
+        try await running("connect", "127.0.0.1:\(host.port)", "--grace", "1h") { client in
+            client.write("question")
+            let peer = try await host.accept()
+            #expect(try peer.receive(8) == Array("question".utf8))
+            client.send(signal.number)
+            // The first has arrived when the sending direction is finished.
+            #expect(try peer.receiveText() == "")
+            #expect(client.ending == nil)
+            client.send(signal.number)
+            #expect(try await client.end(within: .seconds(5)) == signal.code)
+        }
+    }
+
+    @Test func aSignalWhileConnectingEndsAtOnce() async throws {
+        let host = try Host(backlog: 0)
+        let fillers = try host.fill()
+        try await running("connect", "127.0.0.1:\(host.port)", "--trace", "--grace", "50ms") { client in
+            try await client.errors.line(with: "created")
+            client.send(SIGINT)
+            #expect(try await client.end(within: .seconds(5)) == 130)
+        }
+        _ = fillers
+    }
+
+    @Test(arguments: models)
+    func harmlessSignalsAreSurvived(model: String) async throws {
+        try await serving("--model", model) { server in
+            let client = try server.client()
+            for round in 0..<20 {
+                for signal in [SIGCHLD, SIGURG, SIGWINCH, SIGPIPE, SIGSTOP, SIGCONT] { server.program.send(signal) }
+                #expect(try client.echo("round \(round)") == "round \(round)")
+            }
+            #expect(server.program.ending == nil)
+        }
+    }
+
+    @Test(
+        .enabled("strace is not installed, or may not trace here") {
+            try await outcome(of: ["strace", "-D", "-o", "/dev/null", "true"]).status == 0
+        }, arguments: models)
+    func interruptedCallsAreMadeAgain(model: String) async throws {
+        // Not read: the loader has to read the program's libraries, and gives up when it is interrupted.
+        let calls = "recvfrom,recvmsg,sendto,write,sendmsg,accept4,epoll_wait,epoll_pwait,epoll_pwait2,poll,ppoll"
+        // -D: the tracer stands aside, and what was started is the server itself.
+        let launcher = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "inject=\(calls):error=EINTR:when=1+3"]
+        let sent = randomBytes(200_000)
+        try await serving("--model", model, "--show", "none", launcher: launcher) { server in
+            for _ in 0..<2 {
+                let client = try server.client()
+                for start in stride(from: 0, to: sent.count, by: 50_000) {
+                    let piece = Array(sent[start..<start + 50_000])
+                    try client.send(piece)
+                    #expect(try client.receive(piece.count) == piece)
+                }
+                client.finish()
+                #expect(try client.receiveText() == "")
+            }
+            let path = temporaryPath("in")
+            try makeFile(path, sent)
+            defer { unlink(path) }
+            let client = try await pier("connect", "127.0.0.1:\(server.port)", launcher: launcher, input: .file(path))
+            #expect(client.bytes == sent)
+            #expect(client.status == 0, "\(client.errors)")
+            server.program.send(SIGTERM)
+            #expect(try await server.program.end() == 0)
+        }
+    }
+}
