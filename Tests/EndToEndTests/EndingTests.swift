@@ -133,7 +133,7 @@ import TestSupport
     @Test(arguments: ["tasks", "threads", "blocking"])
     func aServedClientGetsAllBackAfterItsEndAndThenTheServersEnd(model: String) async throws {
         try await serving("--model", model, "--show", "none") { server in
-            let before = descriptorCount(of: server.program.pid)
+            let before = server.sockets
             let client = try server.client()
             let sent = randomBytes(100_000)
             try client.send(sent)
@@ -146,7 +146,7 @@ import TestSupport
     @Test(arguments: ["tasks", "threads", "blocking"])
     func aServedClientsResetHurtsNobodyElse(model: String) async throws {
         try await serving("--model", model, "--show", "none") { server in
-            let before = descriptorCount(of: server.program.pid)
+            let before = server.sockets
             for _ in 0..<20 {
                 let client = try server.client()
                 if Bool.random() { #expect(try client.echo("hello") == "hello") }

@@ -59,7 +59,7 @@ import TestSupport
     @Test(arguments: ["tasks", "threads"])
     func aSilentClientIsClosedAndABusyOneIsNot(model: String) async throws {
         try await serving("--model", model, "--idle-timeout", "300ms", "--show", "none") { server in
-            let before = descriptorCount(of: server.program.pid)
+            let before = server.sockets
             let (silent, busy) = (try server.client(), try server.client())
             let start = ContinuousClock.now
             while !silent.hasNews { #expect(try busy.echo("busy") == "busy") }
@@ -84,14 +84,14 @@ import TestSupport
     @Test(arguments: ["tasks", "threads", "blocking"])
     func aClientThatDoesNotReadIsClosedToo(model: String) async throws {
         try await serving("--model", model, "--idle-timeout", "300ms", "--show", "none") { server in
-            let before = descriptorCount(of: server.program.pid)
+            let before = server.sockets
             let client = try Peer(port: server.port, receiveBuffer: 4096)
             let piece = [UInt8](repeating: 7, count: 1 << 20)
             // It speaks as long as it is listened to, and never reads; then its connection ends.
             let pid = server.program.pid
             try await eventually(.seconds(20), "its close") {
                 send(client.descriptor, piece, piece.count, CInt(MSG_DONTWAIT | MSG_NOSIGNAL))
-                return descriptorCount(of: pid) == before && client.hasNews
+                return socketCount(of: pid) == before && client.hasNews
             }
         }
     }
@@ -130,75 +130,6 @@ import TestSupport
             peer.finish()
             #expect(try await client.end() == 0)
             #expect(client.output.text == "late")
-        }
-    }
-}
-
-/// What happens when descriptors run out.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct ShortageTests {
-    private func limited(_ count: Int) -> [String] { ["sh", "-c", "ulimit -n \(count); exec \"$@\"", "sh"] }
-
-    @Test(arguments: ["tasks", "threads"])
-    func withoutDescriptorsLeftClientsQueueAndNothingSpins(model: String) async throws {
-        // Allowed more clients than there are descriptors for, so that accepting itself fails.
-        try await serving(
-            "--model", model, "--max-clients", "1000", "--show", "none", "--loops", "1", launcher: limited(60)
-        ) { server in
-            let clients = try (0..<100).map { _ in try server.client() }
-            for client in clients { try client.send("x") }
-            let warning = try await server.program.errors.line(with: "warning")
-            #expect(warning.contains("too many open files"))
-            let served = clients.filter { $0.hasNews(within: 100) }
-            #expect(served.count > 5 && served.count < 60, "\(served.count)")
-            for client in served { #expect(try client.receive(1) == [0x78]) }
-
-            // Only time can show that nothing turns in place of time.
-            let (before, start) = (processorTime(of: server.program.pid), ContinuousClock.now)
-            while ContinuousClock.now - start < .seconds(1) {
-                #expect(try served[0].echo("served") == "served")
-                try await Task.sleep(for: .milliseconds(50))
-            }
-            #expect(processorTime(of: server.program.pid) - before < .milliseconds(150))
-            #expect(server.program.errors.lines.filter { $0.contains("warning") }.count == 1)
-
-            // Whoever leaves makes room for one who queues.
-            for client in clients {
-                if !served.contains(where: { $0 === client }) { #expect(try client.receive(1) == [0x78]) }
-                client.finish()
-                #expect(try client.receiveText() == "")
-            }
-            #expect(server.program.ending == nil)
-        }
-    }
-
-    @Test func theLimitOnClientsFollowsTheLimitOnDescriptors() async throws {
-        try await serving("--show", "none", "--loops", "1", launcher: limited(80)) { server in
-            let clients = try (0..<30).map { _ in try server.client() }
-            for client in clients { try client.send("x") }
-            #expect(try clients[0].receive(1) == [0x78])
-            for client in clients {
-                if client !== clients[0] { #expect(try client.receive(1) == [0x78]) }
-                client.finish()
-                #expect(try client.receiveText() == "")
-            }
-            #expect(server.program.errors.lines.count == 1, "\(server.program.errors.text)")
-        }
-    }
-
-    @Test(arguments: [4, 6, 8, 10])
-    func tooFewDescriptorsToBeginWithAreAFailure(count: Int) async throws {
-        let path = temporaryPath("sock")
-        try await running("serve", "echo", path, "--show", "none", "--loops", "2", launcher: limited(count)) { server in
-            try await eventually { server.ending != nil || server.errors.text.contains("listening") }
-            if server.errors.text.contains("listening"), server.ending == nil {
-                server.send(SIGTERM)
-                let status = try await server.end()
-                #expect(status == 0 || status == 1)
-            } else {
-                #expect(try await server.end() == 1)
-                #expect(server.errors.text.contains("too many open files"), "\(server.errors.text)")
-            }
-            #expect(access(path, F_OK) != 0)
         }
     }
 }

@@ -1,3 +1,4 @@
+import SystemPackage
 import TestSupport
 #if canImport(Glibc)
     import Glibc
@@ -12,12 +13,13 @@ struct EchoServer: Sendable {
 
     func client() throws -> Peer { try Peer(port: port) }
 
-    /// Waits until as many descriptors are open as before there were clients.
-    func hasOnly(_ descriptors: Int) async throws {
+    /// How many sockets it has open. Its other descriptors come when they are first needed, and stay.
+    var sockets: Int { socketCount(of: program.pid) }
+
+    /// Waits until as many sockets are open as before there were clients.
+    func hasOnly(_ sockets: Int) async throws {
         let pid = program.pid
-        try await eventually(.seconds(20), "closing all but \(descriptors) descriptors") {
-            descriptorCount(of: pid) == descriptors
-        }
+        try await eventually(.seconds(20), "closing all but \(sockets) sockets") { socketCount(of: pid) == sockets }
     }
 }
 
@@ -41,16 +43,22 @@ func listeningPort(of program: Program) async throws -> UInt16 {
     return port
 }
 
-/// How many descriptors a process has open.
-func descriptorCount(of pid: pid_t) -> Int {
-    guard let directory = opendir("/proc/\(pid)/fd") else { return -1 }
+/// What the descriptors of a process are.
+func descriptors(of pid: pid_t) -> [String] {
+    guard let directory = opendir("/proc/\(pid)/fd") else { return [] }
     defer { closedir(directory) }
-    var count = 0
+    var all: [String] = []
+    var target = [UInt8](repeating: 0, count: 256)
     while let entry = readdir(directory) {
-        if entry.pointee.d_name.0 != CChar(bitPattern: UInt8(ascii: ".")) { count += 1 }
+        let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        let length = readlink("/proc/\(pid)/fd/\(name)", &target, target.count)
+        if length > 0 { all.append(String(decoding: target[..<length], as: UTF8.self)) }
     }
-    return count
+    return all
 }
+
+/// How many sockets a process has open.
+func socketCount(of pid: pid_t) -> Int { descriptors(of: pid).count { $0.hasPrefix("socket:") } }
 
 /// The processor time that a process has used.
 func processorTime(of pid: pid_t) -> Duration {
@@ -86,20 +94,24 @@ func makeFile(_ path: String, _ bytes: [UInt8]) throws {
     defer { close(descriptor) }
     var written = 0
     while written < bytes.count {
-        written += Int(
-            try valid(
-                CInt(
-                    bytes.withUnsafeBytes {
-                        write(descriptor, $0.baseAddress?.advanced(by: written), min(1 << 20, bytes.count - written))
-                    })))
+        let count = bytes.withUnsafeBytes {
+            write(descriptor, $0.baseAddress?.advanced(by: written), bytes.count - written)
+        }
+        guard count > 0 else { throw Errno(rawValue: errno) }
+        written += count
     }
 }
 
 /// Bytes that nobody can have guessed.
 func randomBytes(_ count: Int) -> [UInt8] {
-    var generator = SystemRandomNumberGenerator()
-    var all: [UInt8] = []
-    all.reserveCapacity(count + 8)
-    while all.count < count { withUnsafeBytes(of: generator.next()) { all += $0 } }
-    return Array(all.prefix(count))
+    var all = [UInt8](repeating: 0, count: count)
+    for start in stride(from: 0, to: count, by: 256) {
+        _ = all.withUnsafeMutableBytes { getentropy($0.baseAddress?.advanced(by: start), min(256, count - start)) }
+    }
+    return all
+}
+
+/// Whether two files hold the same.
+func areEqual(_ one: String, _ other: String) async throws -> Bool {
+    try await outcome(of: ["cmp", one, other]).status == 0
 }
