@@ -1,4 +1,4 @@
-import Synchronization
+import SocketCore
 import TestSupport
 #if canImport(Glibc)
     import Glibc
@@ -8,11 +8,11 @@ import TestSupport
 
 /// All that a program writes to a pipe or a terminal, gathered by a thread of its own.
 final class Gathering: Sendable {
-    private let state: Mutex<(bytes: [UInt8], isAtEnd: Bool)>
+    private let state: Lock<(bytes: [UInt8], isAtEnd: Bool)>
 
     /// Reads the descriptor to its end and closes it; with none there is nothing to gather.
     init(_ descriptor: CInt?) {
-        state = Mutex(([], descriptor == nil))
+        state = Lock(([], descriptor == nil))
         guard let descriptor else { return }
         var thread = pthread_t()
         let job = Unmanaged.passRetained(Job(self, descriptor))

@@ -1,4 +1,4 @@
-import Synchronization
+import SocketCore
 import SystemPackage
 #if canImport(Glibc)
     import Glibc
@@ -79,7 +79,7 @@ struct Plumbing {
 }
 
 /// Held while a program starts, and while a descriptor exists that it would inherit: one made by a call that can't mark it.
-private let inheritance = Mutex(())
+private let inheritance = Lock(())
 
 /// Makes descriptors that no program inherits.
 func uninherited(_ make: () throws -> [CInt]) throws {

@@ -1,4 +1,4 @@
-import Synchronization
+import SocketCore
 import TestSupport
 #if canImport(Glibc)
     import Glibc
@@ -25,9 +25,9 @@ final class Program: Sendable {
     let pid: pid_t
     let output: Gathering
     let errors: Gathering
-    private let input: Mutex<CInt>
+    private let input: Lock<CInt>
     private let unread: [CInt]
-    private let status = Mutex<CInt?>(nil)
+    private let status = Lock<CInt?>(nil)
 
     /// Starts the built `pier`, or with `launcher` the program that starts it, or with an absolute path any other.
     fileprivate init(
@@ -38,7 +38,7 @@ final class Program: Sendable {
         let ends = try [
             plumbing.join(0, input), plumbing.join(1, output), plumbing.join(2, errors),
         ]
-        self.input = Mutex(ends[0] ?? -1)
+        self.input = Lock(ends[0] ?? -1)
         do {
             pid = try plumbing.spawn(words, environment: environment)
         } catch {
