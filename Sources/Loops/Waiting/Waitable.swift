@@ -22,7 +22,7 @@ package import SystemPackage
 package final class Waitable: Timed, @unchecked Sendable {
     // The state word: who uses the descriptor. As in Go's fdMutex, one word, so that a close and a use cannot miss each other.
     private static let closed: UInt32 = 1
-    private static let registered: UInt32 = 2
+    static let registered: UInt32 = 2
     private static let oneUse: UInt32 = 64
     private static let users: UInt32 = ~(closed | registered | queued(.receive) | queued(.send))
 
@@ -33,19 +33,19 @@ package final class Waitable: Timed, @unchecked Sendable {
 
     /// The descriptor's number; valid for as long as the caller has a turn or a use.
     package let rawValue: CInt
-    private let state = Atomic<UInt32>(0)
+    let state = Atomic<UInt32>(0)
     let receiving = Side()
     let sending = Side()
-    private let turns = Turns()
+    let turns = Turns()
     /// The loop, retained; written once, before the bit `registered` is set.
-    private let loopWord = Atomic<UInt>(0)
+    let loopWord = Atomic<UInt>(0)
     /// How long a wait may last at the most, in nanoseconds; `.max` is without end.
-    private let idleLimit = Atomic<UInt64>(.max)
+    let idleLimit = Atomic<UInt64>(.max)
     /// The task that `serve` runs for this socket, whose cancellation is watched for all of its waits at once.
     private let servedTask = Atomic<UInt>(0)
-    private let registrationError = Atomic<CInt>(0)
+    let registrationError = Atomic<CInt>(0)
     /// Whether an event was seen after which a short read says nothing (rule 3).
-    private let mayHideMore: Atomic<Bool>
+    let mayHideMore: Atomic<Bool>
     /// Whether the last read found the end of what there was (rule 2). Belongs to the holder of the receive turn.
     package var isDrained: Bool {
         get { wasDrained && !mayHideMore.load(ordering: .acquiring) }
@@ -55,9 +55,9 @@ package final class Waitable: Timed, @unchecked Sendable {
     /// Safety: the last user alone takes it, to close it.
     nonisolated(unsafe) private var descriptor: Descriptor?
     /// Whether another descriptor may mean the same socket, so that closing ours would not take it out of the poller.
-    private let isShared = Atomic<Bool>(false)
+    let isShared = Atomic<Bool>(false)
     /// The slot in the loop's registry. Belongs to the loop's thread.
-    private var slot = UInt64.max
+    var slot = UInt64.max
 
     /// Takes a descriptor over. `shortReadsDrain` is for TCP, where a short read means an empty buffer.
     package init(_ descriptor: consuming Descriptor, shortReadsDrain: Bool) {
@@ -65,6 +65,11 @@ package final class Waitable: Timed, @unchecked Sendable {
         self.descriptor = consume descriptor
         mayHideMore = Atomic(!shortReadsDrain)
         super.init()
+    }
+
+    deinit {
+        guard let kept = UnsafeRawPointer(bitPattern: loopWord.load(ordering: .acquiring)) else { return }
+        Unmanaged<EventLoop>.fromOpaque(kept).release()
     }
 
     func side<R>(_ direction: Direction, _ body: (borrowing Side) -> R) -> R {
@@ -143,7 +148,7 @@ package final class Waitable: Timed, @unchecked Sendable {
         return try body(rawValue)
     }
 
-    private func beginUse() -> Bool {
+    func beginUse() -> Bool {
         var found = state.load(ordering: .relaxed)
         while found & Self.closed == 0 {
             let (done, current) = state.weakCompareExchange(
@@ -154,7 +159,7 @@ package final class Waitable: Timed, @unchecked Sendable {
         return false
     }
 
-    private func endUse() {
+    func endUse() {
         closeIfLast(state.wrappingSubtract(Self.oneUse, ordering: .acquiringAndReleasing).newValue)
     }
 
@@ -197,135 +202,15 @@ package final class Waitable: Timed, @unchecked Sendable {
         slot = .max
     }
 
-    // MARK: - The loop
+    // MARK: - For serving
 
-    /// The loop whose poller tells of this socket: the one on whose thread it was first waited for, or the next of the
-    /// default group.
-    package var loop: EventLoop? {
-        UnsafeRawPointer(bitPattern: loopWord.load(ordering: .acquiring)).map {
-            // Safety: `adopt` keeps the loop for as long as this object lives.
-            Unmanaged<EventLoop>.fromOpaque($0).takeUnretainedValue()
-        }
+    /// The task that `serve` runs for this socket, which it wakes itself when it is cancelled; nil when it has ended.
+    package func setServedTask(_ task: UInt?) {
+        servedTask.store(task ?? 0, ordering: .releasing)
     }
 
-    /// Ties the socket to a loop, unless it is tied to one.
-    package func adopt(_ loop: EventLoop) {
-        guard loopWord.load(ordering: .relaxed) == 0 else { return }
-        let kept = Unmanaged.passRetained(loop)
-        let isFirst = loopWord.compareExchange(
-            expected: 0, desired: UInt(bitPattern: kept.toOpaque()), ordering: .acquiringAndReleasing
-        ).exchanged
-        if !isFirst { kept.release() }
-    }
-
-    deinit {
-        guard let kept = UnsafeRawPointer(bitPattern: loopWord.load(ordering: .acquiring)) else { return }
-        Unmanaged<EventLoop>.fromOpaque(kept).release()
-    }
-
-    /// Registers with the loop when this is the first wait.
-    package func register() throws(SocketError) {
-        if state.load(ordering: .acquiring) & Self.registered != 0 { return }
-        if loop == nil {
-            if let current = EventLoop.current { adopt(current) } else { adopt(try EventLoopGroup.shared.next()) }
-        }
-        guard let loop else { return }
-        let before = state.bitwiseOr(Self.registered, ordering: .acquiringAndReleasing).oldValue
-        guard before & Self.registered == 0 else { return }
-        // The caller has a turn, so the descriptor is open now. The loop may come to it later, and looks again.
-        if !loop.execute({ self.enter(loop) }) { recheck() }
-    }
-
-    /// On the loop's thread.
-    private func enter(_ loop: EventLoop) {
-        guard beginUse() else { return }
-        defer { endUse() }
-        slot = loop.local.pointee.registry.insert(self)
-        do throws(Errno) {
-            try System.epollAdd(loop.poller.rawValue, rawValue, events: Registry.everything, tag: slot)
-        } catch {
-            registrationError.store(error.rawValue, ordering: .releasing)
-            loop.local.pointee.registry.remove(slot)
-            slot = .max
-            return recheck()
-        }
-        // A wait that began meanwhile could not arm what was not yet registered.
-        let next = fire(now: 0)
-        if next != .max { loop.local.pointee.timers.arm(self, at: next) }
-    }
-
-    /// Why the loop could not take the socket, if it could not.
-    package var failure: Errno? {
-        let code = registrationError.load(ordering: .acquiring)
-        return code == 0 ? nil : Errno(rawValue: code)
-    }
-
-    /// Whether the loop that this socket is tied to has ended.
-    package var isLoopClosed: Bool { loop?.isClosed ?? false }
-
-    /// What the poller told. On the loop's thread.
-    func becameReady(_ events: UInt32) {
-        if events & (Registry.readClosed | Registry.hungUp | Registry.failed | Registry.urgent) != 0 {
-            // Before the readiness itself, so that who is woken by it knows.
-            mayHideMore.store(true, ordering: .releasing)
-        }
-        let ends = Registry.hungUp | Registry.failed
-        if events & (Registry.readable | Registry.readClosed | Registry.urgent | ends) != 0 { receiving.signalReady() }
-        if events & (Registry.writable | ends) != 0 { sending.signalReady() }
-    }
-
-    /// The loop ends: whoever waits finds it closed.
-    func loopClosed() {
-        turns.wakeAll(nil)
-        recheck()
-    }
-
-    /// Has the one that waits in a direction, or will wait next, try again: something happened of which no event may tell.
-    package func retry(_ direction: Direction) {
-        side(direction) { $0.signalReady() }
-    }
-
-    /// Has those who wait look at all that can end a wait.
-    func recheck() {
-        receiving.signalRecheck()
-        sending.signalRecheck()
-    }
-
-    // MARK: - What ends a wait early
-
-    /// The moment until which verbs of a direction may wait. A change takes effect on waits under way too.
-    package func setDeadline(_ deadline: Deadline, _ direction: Direction) {
-        side(direction) { $0.deadline.store(deadline.nanoseconds, ordering: .releasing) }
-        side(direction) { $0.signalRecheck() }
-        turns.wakeAll(direction)
-    }
-
-    package func deadline(_ direction: Direction) -> Deadline {
-        Deadline(nanoseconds: side(direction) { $0.deadline.load(ordering: .acquiring) })
-    }
-
-    /// How long each wait may last at the most; nil is without end.
-    package var idleTimeout: Duration? {
-        get {
-            let limit = idleLimit.load(ordering: .relaxed)
-            return limit == .max ? nil : .nanoseconds(Int64(clamping: limit))
-        }
-        set { idleLimit.store(newValue?.clampedNanoseconds ?? .max, ordering: .relaxed) }
-    }
-
-    /// Until when a wait that begins now may last.
-    func waitEnd(_ direction: Direction, now: @autoclosure () -> UInt64) -> UInt64 {
-        let deadline = side(direction) { $0.deadline.load(ordering: .acquiring) }
-        let limit = idleLimit.load(ordering: .relaxed)
-        guard limit != .max else { return deadline }
-        let (end, overflow) = now().addingReportingOverflow(limit)
-        return min(deadline, overflow ? .max : end)
-    }
-
-    /// Whether the last wait in a direction lasted as long as it might.
-    package func hasTimedOut(_ direction: Direction) -> Bool {
-        let end = side(direction) { $0.waitUntil.load(ordering: .acquiring) }
-        return end != .max && end <= System.now
+    func isServed(by task: UInt) -> Bool {
+        servedTask.load(ordering: .acquiring) == task
     }
 
     /// Counts a verb that never waited; true when so many came in a row that the task should let others of its loop run.
@@ -343,6 +228,8 @@ package final class Waitable: Timed, @unchecked Sendable {
     nonisolated(unsafe) private var receiveStreak: UInt8 = 0
     nonisolated(unsafe) private var sendStreak: UInt8 = 0
 
+    // MARK: - Timers
+
     /// A moment has come: wakes the direction whose wait ends with it. On the loop's thread.
     override func fire(now: UInt64) -> UInt64 {
         var next = UInt64.max
@@ -353,22 +240,5 @@ package final class Waitable: Timed, @unchecked Sendable {
             if deadline <= now { turns.wakeAll(direction) } else if !turns.isEmpty { next = min(next, deadline) }
         }
         return next
-    }
-
-    /// Has the loop look at this socket's deadlines at a moment. What is armed is registered, and so kept alive.
-    func arm(at moment: UInt64) {
-        guard let loop else { return }
-        _ = loop.execute {
-            if self.slot != .max { loop.local.pointee.timers.arm(self, at: moment) }
-        }
-    }
-
-    /// The task that `serve` runs for this socket, which it wakes itself when it is cancelled; nil when it has ended.
-    package func setServedTask(_ task: UInt?) {
-        servedTask.store(task ?? 0, ordering: .releasing)
-    }
-
-    func isServed(by task: UInt) -> Bool {
-        servedTask.load(ordering: .acquiring) == task
     }
 }

@@ -1,0 +1,53 @@
+package import SocketCore
+internal import Synchronization
+
+// Until when a wait may last: a deadline for each direction, and a limit on every single wait.
+
+extension Waitable {
+    /// The moment until which verbs of a direction may wait. A change takes effect on waits under way too.
+    package func setDeadline(_ deadline: Deadline, _ direction: Direction) {
+        side(direction) { $0.deadline.store(deadline.nanoseconds, ordering: .releasing) }
+        side(direction) { $0.signalRecheck() }
+        turns.wakeAll(direction)
+    }
+
+    package func deadline(_ direction: Direction) -> Deadline {
+        Deadline(nanoseconds: side(direction) { $0.deadline.load(ordering: .acquiring) })
+    }
+
+    /// How long each wait may last at the most; nil is without end.
+    package var idleTimeout: Duration? {
+        get {
+            let limit = idleLimit.load(ordering: .relaxed)
+            return limit == .max ? nil : .nanoseconds(Int64(clamping: limit))
+        }
+        set { idleLimit.store(newValue?.clampedNanoseconds ?? .max, ordering: .relaxed) }
+    }
+
+    /// Until when a wait that begins now may last.
+    func waitEnd(_ direction: Direction, now: @autoclosure () -> UInt64) -> UInt64 {
+        let deadline = side(direction) { $0.deadline.load(ordering: .acquiring) }
+        let limit = idleLimit.load(ordering: .relaxed)
+        guard limit != .max else { return deadline }
+        let (end, overflow) = now().addingReportingOverflow(limit)
+        return min(deadline, overflow ? .max : end)
+    }
+
+    /// Whether the last wait in a direction lasted as long as it might.
+    package func hasTimedOut(_ direction: Direction) -> Bool {
+        let end = side(direction) { $0.waitUntil.load(ordering: .acquiring) }
+        return end != .max && end <= System.now
+    }
+
+    /// Has the loop look at this socket's deadlines at a moment. What is armed is registered, and so kept alive.
+    func arm(at moment: UInt64) {
+        guard let loop else { return }
+        // Told apart because an action is an allocation, and each wait of a client with an idle time comes here.
+        if loop.isCurrent { return arm(at: moment, by: loop) }
+        _ = loop.execute { self.arm(at: moment, by: loop) }
+    }
+
+    private func arm(at moment: UInt64, by loop: EventLoop) {
+        if slot != .max { loop.local.pointee.timers.arm(self, at: moment) }
+    }
+}
