@@ -34,6 +34,7 @@ extension Waitable {
         let before = state.bitwiseOr(Self.registered, ordering: .acquiringAndReleasing).oldValue
         guard before & Self.registered == 0 else { return }
         // The caller has a turn, so the descriptor is open now. The loop may come to it later, and looks again.
+        if loop.isCurrent { return enter(loop) }
         if !loop.execute({ self.enter(loop) }) { recheck() }
     }
 

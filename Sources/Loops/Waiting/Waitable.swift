@@ -190,7 +190,7 @@ package final class Waitable: Timed, @unchecked Sendable {
         guard now & Self.closed != 0, now & Self.users == 0 else { return }
         if now & Self.registered != 0, let loop {
             if isShared.load(ordering: .relaxed) { System.epollRemove(loop.poller.rawValue, rawValue) }
-            _ = loop.execute { self.forget(by: loop) }
+            if loop.isCurrent { forget(by: loop) } else { _ = loop.execute { self.forget(by: loop) } }
         }
         descriptor = nil
     }

@@ -5,21 +5,25 @@ internal import CSockets
 /// `Synchronization.Mutex` would do the same. But on Linux the thread sanitizer cannot see into it, and reports a race
 /// wherever one is used; and its priority-inheriting futexes are slow under contention.
 package struct Lock<Value>: ~Copyable, @unchecked Sendable {
+    /// The lock's word, and behind it the value: one allocation, two addresses, for the sanitizer tells accesses by theirs.
     private let word: UnsafeMutablePointer<UInt32>
+    private static var offset: Int { max(MemoryLayout<Value>.alignment, MemoryLayout<UInt32>.stride) }
+
     /// Safety: touched only by who holds the lock.
-    private let value: UnsafeMutablePointer<Value>
+    private var value: UnsafeMutablePointer<Value> {
+        (UnsafeMutableRawPointer(word) + Self.offset).assumingMemoryBound(to: Value.self)
+    }
 
     package init(_ value: sending Value) {
-        word = .allocate(capacity: 1)
-        word.initialize(to: 0)
-        self.value = .allocate(capacity: 1)
-        self.value.initialize(to: value)
+        let memory = UnsafeMutableRawPointer.allocate(
+            byteCount: Self.offset + MemoryLayout<Value>.size, alignment: Self.offset)
+        word = memory.initializeMemory(as: UInt32.self, to: 0)
+        (memory + Self.offset).initializeMemory(as: Value.self, to: value)
     }
 
     deinit {
         value.deinitialize(count: 1)
-        value.deallocate()
-        word.deallocate()
+        UnsafeMutableRawPointer(word).deallocate()
     }
 
     /// Runs `body` with the value while no other thread does. Blocks the thread while another holds the lock.
