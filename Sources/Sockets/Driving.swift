@@ -80,6 +80,7 @@ extension DrivenSocket {
     }
 
     /// Waits for the turn behind those who came first.
+    @inline(never)
     private func queue(
         _ operation: SocketError.Operation, _ direction: Direction, _ turn: Direction
     ) async throws(SocketError) {

@@ -28,7 +28,8 @@ final class ClientCount: Sendable {
         }
     }
 
-    /// Counts a client of a loop out.
+    /// Counts a client of a loop out. Out of line, for the sake of its caller's frame.
+    @inline(never)
     func leave(_ loop: Int) {
         let wasFull = state.withLock { state in
             state.byLoop[loop] -= 1

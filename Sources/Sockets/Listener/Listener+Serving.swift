@@ -67,6 +67,7 @@ private final class Server: Sendable {
 
     /// Accepts until the listener is closed, the task is cancelled, or it can never work again; then why, unless it was
     /// one of the first two. All clients' tasks have ended by then.
+    @concurrent
     func run() async -> SocketError? {
         // An ordinary group would keep each ended client until the end.
         await withDiscardingTaskGroup { tasks in
@@ -108,6 +109,8 @@ private final class Server: Sendable {
     // A parked client costs what its frames cost, so its cancellation is not watched for here, in each task: it can only
     // come through the group, and `cancelClients` wakes them all.
 
+    // For the same reason it has no frame of its own, and what need not wait stays out of the frame that it is in.
+    @inline(__always)
     private func serve(_ connection: Connection, on loop: Int) async {
         begin(connection)
         do {

@@ -20,6 +20,7 @@ public final class Listener: Sendable {
     package let waitable: Waitable
     /// The file of a Unix listener, which goes away with it.
     private let path: UnixPath?
+    private let isAdopted: Bool
     /// The servers that may be waiting for room instead of for clients.
     let servers = Lock<[ClientCount]>([])
 
@@ -59,6 +60,7 @@ public final class Listener: Sendable {
         self.duplex = try endpoint.duplex(or: duplex)
         address = made.address
         path = made.path
+        isAdopted = false
         waitable = made.waitable
     }
 
@@ -75,6 +77,7 @@ public final class Listener: Sendable {
         self.trace = trace
         self.duplex = duplex
         path = nil
+        isAdopted = true
         waitable = Waitable(Descriptor(owning: descriptor), shortReadsDrain: false)
         waitable.markShared()
     }
@@ -124,6 +127,9 @@ public final class Listener: Sendable {
     public func close() {
         // Before the socket goes: whoever then finds no file makes his own, and ours cannot be his.
         if !waitable.isClosed { path?.remove() }
+        // At once, also where an accept is under way and keeps the descriptor for a moment: who connects now is refused.
+        // A socket that others hold too is theirs to go on with.
+        if !isAdopted { _ = try? waitable.use { (fd) throws(Errno) in try System.shutdown(fd, how: CInt(SHUT_RDWR)) } }
         if waitable.close() { trace?.tell(.closed, of: waitable.rawValue, address) }
         for clients in servers.withLock({ $0 }) { clients.ring() }
     }
