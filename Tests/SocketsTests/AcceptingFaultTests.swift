@@ -38,7 +38,9 @@ import Testing
             // Who is served goes on being served.
             try await early.send([3])
             #expect(try await early.receive(upTo: 9) == [3])
-            #expect(ledger.count(of: .accept) < calls + 12)
+            // The pauses grow to half a second; a loop that spins makes thousands of calls in one of them.
+            let halfSeconds = Int((ContinuousClock.now - start) / .milliseconds(500))
+            #expect(ledger.count(of: .accept) <= calls + 12 + halfSeconds)
             ledger.letAllPass()
             #expect(try await late.receive(upTo: 9) == [2])
             early.close()
