@@ -11,8 +11,8 @@ struct BlockingModel {
     ) {
         let left = Countdown(listeners.count, ended)
         for (listener, settings) in listeners {
-            acceptLoop(server, listener, left) { connection in
-                serveBlocking(connection, settings, server)
+            acceptLoop(server, listener, left) {
+                { connection in if let connection { serveBlocking(connection, settings, server) } }
             }
         }
     }
@@ -29,21 +29,64 @@ struct ThreadModel {
         let server = server
         for (listener, settings) in listeners {
             let places = Places(settings.maxClients)
-            acceptLoop(server, listener, left, before: { places.take(unless: { listener.isClosed }) }) { connection in
-                left.begin()
-                let isStarted = Threads.start("client") {
-                    serveBlocking(connection, settings, server)
+            acceptLoop(server, listener, left) { () throws(SocketError) in
+                places.take(unless: { listener.isClosed })
+                do throws(SocketError) {
+                    let worker = try Worker { connection in
+                        if let connection {
+                            serveBlocking(connection, settings, server)
+                            left.end(nil)
+                        }
+                        places.giveBack()
+                    }
+                    return { connection in
+                        if connection != nil { left.begin() }
+                        worker.give(connection)
+                    }
+                } catch {
                     places.giveBack()
-                    left.end(nil)
-                }
-                if !isStarted {
-                    server.tellShortage(SocketError(.accept, .system(.resourceTemporarilyUnavailable)))
-                    connection.close()
-                    places.giveBack()
-                    left.end(nil)
+                    throw error
                 }
             }
         }
+    }
+}
+
+/// The thread of one client. It is there, with the descriptor that it needs to wait, before its client is accepted: who
+/// comes when there are no threads or descriptors left stays in the listener's queue.
+private final class Worker: Sendable {
+    private let state = Lock<(client: Connection?, failure: Errno?)>((nil, nil))
+    private let canWait = Bell()
+    private let hasClient = Bell()
+
+    /// Starts a thread that runs `serve` with the client that it is given, or with none.
+    init(_ serve: @escaping @Sendable (Connection?) -> Void) throws(SocketError) {
+        do throws(Errno) {
+            // The first wait of a thread makes what it waits by; so that of the calling thread cannot fail further down.
+            _ = try canWait.waitBlocking(until: .after(.zero))
+            guard Threads.start("client", { self.run(serve) }) else { throw Errno.resourceTemporarilyUnavailable }
+            _ = try canWait.waitBlocking(until: .never)
+            if let failure = state.withLock({ $0.failure }) { throw failure }
+        } catch {
+            throw SocketError(.accept, .system(error))
+        }
+    }
+
+    private func run(_ serve: (Connection?) -> Void) {
+        do throws(Errno) {
+            _ = try hasClient.waitBlocking(until: .after(.zero))
+        } catch {
+            state.withLock { $0.failure = error }
+            return canWait.ring()
+        }
+        canWait.ring()
+        _ = try? hasClient.waitBlocking(until: .never)
+        serve(state.withLock { $0.client })
+    }
+
+    func give(_ client: Connection?) {
+        state.withLock { $0.client = client }
+        hasClient.ring()
     }
 }
 
@@ -59,26 +102,33 @@ private func serveBlocking(_ connection: Connection, _ settings: Serve.Settings,
     }
 }
 
-/// Accepts on a thread of its own until the listener is closed; `body` gets each client.
+/// Accepts on a thread of its own until the listener is closed. `prepare` makes ready for one client, and gives who takes
+/// it; or takes none, when there will be no other.
 private func acceptLoop(
-    _ server: Server, _ listener: Listener, _ left: Countdown, before: @escaping @Sendable () -> Void = {},
-    _ body: @escaping @Sendable (Connection) -> Void
+    _ server: Server, _ listener: Listener, _ left: Countdown,
+    prepare: @escaping @Sendable () throws(SocketError) -> (Connection?) -> Void
 ) {
     let isStarted = Threads.start("accept") {
         var pause = Duration.milliseconds(5)
+        var taker: ((Connection?) -> Void)?
+        defer { taker?(nil) }
         while true {
-            before()
             do throws(SocketError) {
+                let take: (Connection?) -> Void
+                if let ready = taker { take = ready } else { take = try prepare() }
+                taker = take
                 let connection = try listener.accept()
+                taker = nil
                 pause = .milliseconds(5)
-                body(connection)
+                take(connection)
             } catch {
                 switch error.cause {
                 case .closed:
                     return left.end(nil)
                 case .system(let errno)
                 where errno == .tooManyOpenFiles || errno == .tooManyOpenFilesInSystem
-                    || errno == .noMemory || errno == .noBufferSpace:
+                    || errno == .noMemory || errno == .noBufferSpace || errno == .resourceTemporarilyUnavailable:
+                    if listener.isClosed { return left.end(nil) }
                     if pause == .milliseconds(5) { server.tellShortage(error) }
                     _ = try? Bell().waitBlocking(until: .after(pause))
                     pause = min(pause * 2, .milliseconds(500))
