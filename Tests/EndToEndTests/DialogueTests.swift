@@ -73,6 +73,7 @@ import TestSupport
             client.write("one\ntwo\n")
             let peer = try await host.accept()
             #expect(try peer.receive(3) == Array("one".utf8))
+            try await client.output.begins(with: "--->")
             #expect(client.output.text == "--->")
             try peer.send("1")
             #expect(try peer.receive(3) == Array("two".utf8))

@@ -98,9 +98,11 @@ import TestSupport
             terminal = try Terminal()
             ends = [terminal?.program ?? -1, -1]
         }
-        let (theirs, ours) = (ends[0], ends[1])
+        let theirs = ends[0]
+        var ours = ends[1]
         defer {
-            if kind != .terminal { close(theirs); close(ours) }
+            if kind != .terminal { close(theirs) }
+            if ours >= 0 { close(ours) }
         }
         let before = try valid(fcntl(theirs, F_GETFL)) & ~O_NONBLOCK | (isNonBlocking ? O_NONBLOCK : 0)
         _ = try valid(fcntl(theirs, F_SETFL, before))
@@ -113,7 +115,9 @@ import TestSupport
                 #expect(fcntl(theirs, F_GETFL) == before)
             }
             switch kind {
-            case .pipe: close(ours)
+            case .pipe:
+                close(ours)
+                ours = -1
             case .socket: shutdown(ours, CInt(SHUT_WR))
             case .terminal: terminal?.typeEnd()
             }

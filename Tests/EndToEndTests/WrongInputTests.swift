@@ -142,7 +142,7 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
     @Test func theHelpNamesTheLimits() async throws {
         let help = try await pier("serve", "--help").output
         for part in [
-            "--max-clients", "limit on open", "1000 with", "--idle-timeout", "5m", "--grace", "5s", "65536",
+            "--max-clients", "limit on open files", "1000", "--idle-timeout", "5m", "--grace", "5s", "65536",
         ] {
             #expect(help.contains(part))
         }
