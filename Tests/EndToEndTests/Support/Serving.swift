@@ -32,7 +32,12 @@ func serving<R>(
         launcher + [Place.pier, "serve", "echo", "127.0.0.1:0"] + arguments, input: .file("/dev/null"), output: output,
         environment: environment
     ) { program in
-        try await body(EchoServer(program: program, port: try await listeningPort(of: program)))
+        let server = EchoServer(program: program, port: try await listeningPort(of: program))
+        // The other endpoints come after the first.
+        for path in arguments where path.hasPrefix("/") {
+            try await program.errors.line(with: "listening unix://\(path.prefix { $0 != "?" })")
+        }
+        return try await body(server)
     }
 }
 
