@@ -127,10 +127,14 @@ public final class Listener: Sendable {
     public func close() {
         // Before the socket goes: whoever then finds no file makes his own, and ours cannot be his.
         if !waitable.isClosed { path?.remove() }
-        // At once, also where an accept is under way and keeps the descriptor for a moment: who connects now is refused.
-        // A socket that others hold too is theirs to go on with.
-        if !isAdopted { _ = try? waitable.use { (fd) throws(Errno) in try System.shutdown(fd, how: CInt(SHUT_RDWR)) } }
-        if waitable.close() { trace?.tell(.closed, of: waitable.rawValue, address) }
+        let closed: Bool? = try? waitable.use { fd in
+            let isFirst = waitable.close()
+            // An accept under way keeps the descriptor for a moment: who connects in it is refused, not reset later. A
+            // socket that others hold too is theirs to go on with.
+            if isFirst, !isAdopted { try? System.shutdown(fd, how: CInt(SHUT_RDWR)) }
+            return isFirst
+        }
+        if closed == true { trace?.tell(.closed, of: waitable.rawValue, address) }
         for clients in servers.withLock({ $0 }) { clients.ring() }
     }
 }
