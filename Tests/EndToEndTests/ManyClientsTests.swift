@@ -1,3 +1,4 @@
+import SystemPackage
 import Testing
 import TestSupport
 #if canImport(Glibc)
@@ -99,7 +100,8 @@ import TestSupport
                 // Until nothing more is taken: its bytes are nowhere but in the kernel and in what the server holds.
                 while sent < 64 << 20, client.canSend(within: 200) {
                     let count = send(client.descriptor, piece, piece.count, CInt(MSG_DONTWAIT | MSG_NOSIGNAL))
-                    if count > 0 { sent += count }
+                    guard count > 0 || errno == EAGAIN else { throw Errno(rawValue: errno) }
+                    sent += max(0, count)
                 }
                 #expect(sent < 64 << 20, "what nobody reads was taken for ever")
                 stuck.append(client)
