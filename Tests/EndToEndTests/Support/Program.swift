@@ -93,14 +93,20 @@ final class Program: Sendable {
         return ending ?? -1
     }
 
-    /// Nothing stays behind, whatever has happened.
-    fileprivate func remove() {
-        send(SIGKILL)
+    /// Nothing stays behind, whatever has happened; also no path that a server has no time to remove.
+    fileprivate func remove(_ words: [String]) {
+        if ending == nil {
+            send(SIGKILL)
+            for word in words where word.hasPrefix(temporaryPathPrefix) { unlink(String(word.prefix { $0 != "?" })) }
+        }
         while ending == nil { usleep(1000) }
         finishInput()
         for end in unread { close(end) }
     }
 }
+
+/// What all paths begin with that tests make.
+private let temporaryPathPrefix = "/tmp/pier-\(getpid())-"
 
 /// What a program left when it had ended.
 struct Outcome {
@@ -126,7 +132,7 @@ func starting<R>(
     environment: [String: String] = [:], _ body: (Program) async throws -> R
 ) async throws -> R {
     let program = try Program(words, input: input, output: output, errors: errors, environment: environment)
-    defer { program.remove() }
+    defer { program.remove(words) }
     return try await body(program)
 }
 
