@@ -4,16 +4,22 @@
 SWIFT ?= swift
 PIER  := .build/pier
 
-.PHONY: help build test lint format release clean
+.PHONY: help build test test-release test-races lint format release clean
 
 help: ## list the targets (the default)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build everything for debugging, the snippets too
 	nice $(SWIFT) build
 
 test: ## build and run the tests
 	nice $(SWIFT) test
+
+test-release: ## the same tests, optimized
+	nice $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build-release-tests
+
+test-races: ## the same tests under the thread sanitizer
+	SWIFT_BACKTRACE=enable=no nice $(SWIFT) test --sanitize=thread --scratch-path .build-races
 
 lint: ## check the form of all sources; any finding is an error
 	$(SWIFT) format lint --strict -r Sources Tests Snippets Package.swift
@@ -27,4 +33,4 @@ release: ## make .build/pier: the command in one file, with the Swift runtime in
 	@printf '%s: %s bytes\n' $(PIER) "$$(stat -c %s $(PIER))"
 
 clean: ## remove all that was built
-	rm -rf .build
+	rm -rf .build .build-*
