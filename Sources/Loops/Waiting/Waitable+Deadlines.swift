@@ -25,11 +25,11 @@ extension Waitable {
     }
 
     /// Until when a wait that begins now may last.
-    func waitEnd(_ direction: Direction, now: @autoclosure () -> UInt64) -> UInt64 {
+    func waitEnd(_ direction: Direction) -> UInt64 {
         let deadline = side(direction) { $0.deadline.load(ordering: .acquiring) }
         let limit = idleLimit.load(ordering: .relaxed)
         guard limit != .max else { return deadline }
-        let (end, overflow) = now().addingReportingOverflow(limit)
+        let (end, overflow) = System.now.addingReportingOverflow(limit)
         return min(deadline, overflow ? .max : end)
     }
 

@@ -21,13 +21,12 @@ extension Waitable {
     /// The same for a task whose cancellation is watched for already.
     package func suspend(_ direction: Direction) async -> Wake {
         await Waiter.suspend { waiter in
-            let end = waitEnd(direction, now: loopTime)
+            let end = waitEnd(direction)
             side(direction) { $0.waitUntil.store(end, ordering: .releasing) }
             guard side(direction, { $0.install(waiter) }) else { return waiter.resume(.ready) }
             // What changed before the waiter was in its word found nobody to wake; what changes now does.
             let isOver =
-                isClosed || Task.isCancelled || failure != nil || isLoopClosed
-                || waitEnd(direction, now: loopTime) < end || (end != .max && end <= loopTime)
+                isClosed || Task.isCancelled || failure != nil || isLoopClosed || deadline(direction).nanoseconds < end
             if isOver {
                 if side(direction, { $0.takeBack(waiter) }) { waiter.resume(.recheck) }
             } else if end != .max {
@@ -59,12 +58,6 @@ extension Waitable {
         } onCancel: {
             leaveQueue(id)
         }
-    }
-
-    /// The loop's idea of now where this is its thread, which needs no system call.
-    private var loopTime: UInt64 {
-        guard let loop, loop.isCurrent else { return System.now }
-        return loop.local.pointee.now
     }
 }
 

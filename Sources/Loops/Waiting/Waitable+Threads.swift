@@ -9,10 +9,10 @@ extension Waitable {
     package func waitBlocking(for direction: Direction) throws(Errno) -> Wake {
         let parker = try Parker.current()
         let waiter = Waiter(parker)
-        let end = waitEnd(direction, now: System.now)
+        let end = waitEnd(direction)
         side(direction) { $0.waitUntil.store(end, ordering: .releasing) }
         guard side(direction, { $0.install(waiter) }) else { return .ready }
-        if isClosed || waitEnd(direction, now: System.now) < end {
+        if isClosed || deadline(direction).nanoseconds < end {
             return side(direction) { $0.takeBack(waiter) } ? .recheck : parker.awaitUnpark()
         }
         while true {

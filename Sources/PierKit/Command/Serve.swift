@@ -80,6 +80,7 @@ struct Serve: Verb {
         var all: [Settings] = []
         for text in endpoints {
             let endpoint = try parsedEndpoint(text, keys: Self.keys)
+            do throws(SocketError) { try Listener.check(endpoint) } catch { throw Failure(error) }
             all.append(
                 Settings(
                     endpoint: endpoint,

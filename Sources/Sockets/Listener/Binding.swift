@@ -15,13 +15,14 @@ enum Binding {
         let path: UnixPath?
     }
 
-    static func make(_ endpoint: Endpoint, trace: Trace?) throws(SocketError) -> Made {
+    /// What an endpoint means to one who listens, without a look at the system.
+    static func target(of endpoint: Endpoint) throws(SocketError) -> (address: SocketAddress, isDualStack: Bool) {
         guard endpoint.transport == .tcp || endpoint.transport == .unix else {
             throw endpoint.refused(.bind, "a stream is needed here: tcp or unix, not \(endpoint.transport.rawValue)")
         }
         switch endpoint.place {
         case .address(let address):
-            return try bind(to: address, onlyIPv6: true, trace)
+            return (address, false)
         case .name(let name, let port):
             guard name.lowercased() == "localhost" else {
                 throw endpoint.refused(
@@ -29,19 +30,23 @@ enum Binding {
                     "\(name) is a name, and a listener needs an address of this machine, such as 127.0.0.1, or localhost"
                 )
             }
-            return try bind(to: .ipv4(.loopback, port: port), onlyIPv6: true, trace)
+            return (.ipv4(.loopback, port: port), false)
         case .port(let port):
-            do throws(SocketError) {
-                return try bind(to: .ipv6(.any, port: port), onlyIPv6: false, trace)
-            } catch
-                where error.cause == .system(.addressFamilyNotSupported)
-                || error.cause == .system(.addressNotAvailable)
-            {
-                // A machine without IPv6.
-                return try bind(to: .ipv4(.any, port: port), onlyIPv6: true, trace)
-            }
+            return (.ipv6(.any, port: port), true)
         case .standardStreams:
             throw endpoint.refused(.bind, "standard input and output cannot be listened on")
+        }
+    }
+
+    static func make(_ endpoint: Endpoint, trace: Trace?) throws(SocketError) -> Made {
+        let (address, isDualStack) = try target(of: endpoint)
+        do throws(SocketError) {
+            return try bind(to: address, onlyIPv6: !isDualStack, trace)
+        } catch {
+            let isWithoutIPv6 =
+                error.cause == .system(.addressFamilyNotSupported) || error.cause == .system(.addressNotAvailable)
+            guard isDualStack, isWithoutIPv6, let port = address.port else { throw error }
+            return try bind(to: .ipv4(.any, port: port), onlyIPv6: true, trace)
         }
     }
 

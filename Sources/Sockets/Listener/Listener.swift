@@ -84,6 +84,11 @@ public final class Listener: Sendable {
 
     deinit { close() }
 
+    /// Throws what `init(on:)` would throw for the endpoint's words alone, without touching the system.
+    package static func check(_ endpoint: Endpoint) throws(SocketError) {
+        _ = try Binding.target(of: endpoint)
+    }
+
     /// Lets clients connect; up to `backlog` of them queue until they are accepted. May be called again with another number.
     ///
     /// Never waits. Throws `.closed` after `close()`, and `.system` when another socket listens there. Corresponds to
