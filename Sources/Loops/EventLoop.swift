@@ -13,7 +13,7 @@ internal import SystemPackage
 ///
 /// A loop is a `TaskExecutor`: a task that prefers it runs on its thread, and a wait in it resumes there without changing
 /// threads. It takes turns: a number of jobs, then a look at the sockets (`epoll_wait(2)`), then the timers that are due.
-/// Jobs run in the order they came. A job that computes for long holds up all others of its loop.
+/// Jobs run in the order they came, but for one that an event resumes: it runs as the event is told. A job that computes for long holds up all others of its loop.
 ///
 /// Who may touch what: `local` belongs to the loop's thread alone; all else is atomic or never changes.
 public final class EventLoop: TaskExecutor, @unchecked Sendable {
@@ -22,6 +22,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         var jobs = Deque<UnownedJob>()
         var timers = TimerHeap()
         var registry = Registry()
+        /// Whether an event is being told, and no job runs: the job that it resumes may then run at once.
+        var isTelling = false
         /// CLOCK_MONOTONIC as of this turn.
         var now: UInt64 = System.now
     }
@@ -100,7 +102,11 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         if isCurrent {
-            local.pointee.jobs.append(job)
+            guard local.pointee.isTelling else { return local.pointee.jobs.append(job) }
+            // While its socket is fresh in the processor's caches, and without a turn through the queue.
+            local.pointee.isTelling = false
+            job.runSynchronously(on: asUnownedTaskExecutor())
+            local.pointee.isTelling = true
         } else if remote.push(.job(job)) {
             ring()
         } else {
@@ -188,7 +194,10 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         local.pointee.now = System.now
         for event in events.prefix(count) where event.data.u64 != Self.alarmTag {
             // Read out of a class's field only for as long as it takes to find the socket: waking it may change the registry.
-            local.pointee.registry[event.data.u64]?.becameReady(event.events)
+            guard let waitable = local.pointee.registry[event.data.u64] else { continue }
+            local.pointee.isTelling = true
+            waitable.becameReady(event.events)
+            local.pointee.isTelling = false
         }
     }
 
