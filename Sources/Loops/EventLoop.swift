@@ -213,8 +213,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
 
     /// Ends the loop: whatever waits in it fails with `.closed`, its jobs run out, and its thread is joined. Idempotent.
     ///
-    /// Blocks the thread until the loop's jobs have run out. Called on the loop's own thread it cannot join; the thread then
-    /// ends by itself. Corresponds to `pthread_join(3)`.
+    /// Blocks the thread until the loop's jobs have run out; a second call returns at once. Called on the loop's own thread
+    /// it cannot join; the thread then ends by itself. Corresponds to `pthread_join(3)`.
     public func close() {
         isClosing.store(true, ordering: .sequentiallyConsistent)
         writeAlarm()
@@ -242,9 +242,10 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
             case .action(let action): action()
             }
         }
+        for waitable in local.pointee.registry.removeAll() { waitable.loopClosed() }
+        while let due = local.pointee.timers.popDue(now: .max) { _ = due.fire(now: .max) }
         jobs += local.pointee.jobs
         local.pointee.jobs.removeAll()
-        for waitable in local.pointee.registry.removeAll() { waitable.loopClosed() }
         csockets_set_current_loop(nil)
         for job in jobs { globalConcurrentExecutor.enqueue(job) }
     }

@@ -12,6 +12,8 @@ internal import SystemPackage
 protocol DrivenSocket: AnyObject, Sendable {
     var waitable: Waitable { get }
     var trace: Trace? { get }
+    /// The address that tells this socket from others: the peer's, or a listener's own.
+    var who: SocketAddress { get }
     /// Which turn a verb in a direction takes; or why there is none.
     func turn(for direction: Direction) throws(SocketError) -> Direction
     /// Whether received bytes are held back, so that a receive need not wait.
@@ -143,11 +145,6 @@ extension DrivenSocket {
         }
     }
 
-    /// The address that tells this socket from others: the peer's, or a listener's own.
-    private var who: SocketAddress? {
-        let named = error(.option, .closed)
-        return named.remote ?? named.local
-    }
 }
 
 // MARK: - In a thread

@@ -99,8 +99,6 @@ import Testing
         #expect(endpoint["backlog"]?.value == "5")
         #expect(endpoint["duplex"]?.value == "half")
         #expect(endpoint["nothing"] == nil)
-        // Where the value stands, for an error about it to point at.
-        #expect(endpoint["backlog"]?.position == "127.0.0.1:80?duplex=half&backlog=".utf8.count)
     }
 
     @Test(arguments: [

@@ -12,7 +12,7 @@ struct Side: ~Copyable {
     private let word = Atomic<UInt>(idle)
     /// The user's deadline for this direction; `.max` is none.
     let deadline = Atomic<UInt64>(.max)
-    /// Until when the wait under way may last; `.max` while there is none.
+    /// Until when the wait under way, or else the last one, may last.
     let waitUntil = Atomic<UInt64>(.max)
 
     /// Uses up remembered readiness: whether there was any.
@@ -26,7 +26,7 @@ struct Side: ~Copyable {
     func install(_ waiter: Waiter) -> Bool {
         while true {
             let (done, found) = word.compareExchange(
-                expected: Self.idle, desired: waiter.word, ordering: .acquiringAndReleasing)
+                expected: Self.idle, desired: waiter.word, ordering: .sequentiallyConsistent)
             if done { return true }
             assert(found == Self.ready, "two waiters in one direction")
             if takeReady() { return false }
@@ -55,7 +55,9 @@ struct Side: ~Copyable {
 
     /// Something else has changed: resumes the waiter if there is one; readiness stays as it is.
     func signalRecheck() {
-        let found = word.load(ordering: .acquiring)
+        // Together with the waiter's look at what may have changed, after it is in its word: either it sees the change, or
+        // the one who changed sees it. That takes sequential consistency on both sides.
+        let found = word.load(ordering: .sequentiallyConsistent)
         guard found != Self.idle, found != Self.ready else { return }
         if takeBack(Waiter(word: found)) { Waiter(word: found).resume(.recheck) }
     }

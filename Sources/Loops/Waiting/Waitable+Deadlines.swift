@@ -6,13 +6,13 @@ internal import Synchronization
 extension Waitable {
     /// The moment until which verbs of a direction may wait. A change takes effect on waits under way too.
     package func setDeadline(_ deadline: Deadline, _ direction: Direction) {
-        side(direction) { $0.deadline.store(deadline.nanoseconds, ordering: .releasing) }
+        side(direction) { $0.deadline.store(deadline.nanoseconds, ordering: .sequentiallyConsistent) }
         side(direction) { $0.signalRecheck() }
         turns.wakeAll(direction)
     }
 
     package func deadline(_ direction: Direction) -> Deadline {
-        Deadline(nanoseconds: side(direction) { $0.deadline.load(ordering: .acquiring) })
+        Deadline(nanoseconds: side(direction) { $0.deadline.load(ordering: .sequentiallyConsistent) })
     }
 
     /// How long each wait may last at the most; nil is without end.

@@ -46,7 +46,7 @@ extension Waitable {
         do throws(Errno) {
             try System.epollAdd(loop.poller.rawValue, rawValue, events: Registry.everything, tag: slot)
         } catch {
-            registrationError.store(error.rawValue, ordering: .releasing)
+            registrationError.store(error.rawValue, ordering: .sequentiallyConsistent)
             loop.local.pointee.registry.remove(slot)
             slot = .max
             return recheck()
@@ -58,7 +58,7 @@ extension Waitable {
 
     /// Why the loop could not take the socket, if it could not.
     package var failure: Errno? {
-        let code = registrationError.load(ordering: .acquiring)
+        let code = registrationError.load(ordering: .sequentiallyConsistent)
         return code == 0 ? nil : Errno(rawValue: code)
     }
 

@@ -119,8 +119,7 @@ package final class Waitable: Timed, @unchecked Sendable {
         _ = state.load(ordering: .acquiring)
     }
 
-    /// Joins the queue for a direction's turn; false when there is no need to: it was free and is taken, or the socket is
-    /// closed (`Turn` tells).
+    /// Joins the queue for a direction's turn (`.busy`), unless it was free and is now the caller's, or the socket is closed.
     func joinQueue(_ direction: Direction, _ entry: Turns.Entry) -> Turn {
         turns.join(direction, entry) {
             while true {
@@ -170,7 +169,7 @@ package final class Waitable: Timed, @unchecked Sendable {
 
     // MARK: - Closing
 
-    package var isClosed: Bool { state.load(ordering: .acquiring) & Self.closed != 0 }
+    package var isClosed: Bool { state.load(ordering: .sequentiallyConsistent) & Self.closed != 0 }
 
     /// Wakes all who wait, who then find it closed, and closes the descriptor as soon as nobody uses it. Idempotent; true
     /// for the call that closed it.
@@ -213,20 +212,20 @@ package final class Waitable: Timed, @unchecked Sendable {
         servedTask.load(ordering: .acquiring) == task
     }
 
-    /// Counts a verb that never waited; true when so many came in a row that the task should let others of its loop run.
+    /// Counts a verb that never waited; true after each so many, when the task should let others of its loop run.
     package func tookWithoutWait(_ direction: Direction) -> Bool {
         guard direction == .receive else {
-            sendStreak &+= 1
-            return sendStreak % Self.longestStreak == 0
+            sendsWithoutWait &+= 1
+            return sendsWithoutWait % Self.verbsPerYield == 0
         }
-        receiveStreak &+= 1
-        return receiveStreak % Self.longestStreak == 0
+        receivesWithoutWait &+= 1
+        return receivesWithoutWait % Self.verbsPerYield == 0
     }
 
-    private static let longestStreak: UInt8 = 32
+    private static let verbsPerYield: UInt8 = 32
     /// Each belongs to the holder of its direction's turn.
-    nonisolated(unsafe) private var receiveStreak: UInt8 = 0
-    nonisolated(unsafe) private var sendStreak: UInt8 = 0
+    nonisolated(unsafe) private var receivesWithoutWait: UInt8 = 0
+    nonisolated(unsafe) private var sendsWithoutWait: UInt8 = 0
 
     // MARK: - Timers
 

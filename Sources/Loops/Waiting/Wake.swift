@@ -34,7 +34,7 @@ struct Waiter {
         #if DEBUG
             word = UInt(bitPattern: Unmanaged.passRetained(Box(continuation)).toOpaque())
         #else
-            // Safety: an unsafe continuation is one pointer, aligned to more than four bytes; SocketTests hold that.
+            // Safety: an unsafe continuation is one pointer, aligned to more than four bytes.
             word = unsafeBitCast(continuation, to: UInt.self)
         #endif
     }

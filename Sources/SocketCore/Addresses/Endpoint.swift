@@ -36,17 +36,6 @@ public struct Endpoint: Hashable, Sendable {
         public let key: String
         /// The value, its `%XX` undone.
         public let value: String
-        /// Where the value stands in the endpoint's text, in bytes, for an error to point at.
-        package let position: Int
-
-        /// Two parameters are the same wherever they stand.
-        public static func == (a: Parameter, b: Parameter) -> Bool { a.key == b.key && a.value == b.value }
-
-        /// Hashes what `==` compares.
-        public func hash(into hasher: inout Hasher) {
-            hasher.combine(key)
-            hasher.combine(value)
-        }
     }
 
     /// How bytes go there.

@@ -255,7 +255,7 @@ struct EndpointParser {
             guard equals < pair.endIndex else { throw error(equals, "a value is missing; write \(key)=VALUE") }
             if found.contains(where: { $0.key == key }) { throw error(pair.startIndex, "\(key) is given twice") }
             let value = String(decoding: try unescaped(pair[(equals + 1)...]), as: UTF8.self)
-            found.append(Endpoint.Parameter(key: key, value: value, position: equals + 1))
+            found.append(Endpoint.Parameter(key: key, value: value))
         }
         return found
     }

@@ -67,7 +67,16 @@ public struct UnixAddress: Hashable, Sendable {
         }
     }
 
-    /// The path, if this is one.
+    /// Calls `body` with the path as C takes it; for a place that is none, with an empty one.
+    func withPath<R>(_ body: (UnsafePointer<CChar>) -> R) -> R {
+        let path = (kind == .path ? bytes : []).map { CChar(bitPattern: $0) } + [0]
+        return path.withUnsafeBufferPointer { buffer in
+            // Never empty: it holds the final zero.
+            buffer.baseAddress.map(body) ?? body([0])
+        }
+    }
+
+    /// The path, if this is one, as text; bytes that are no UTF-8 are replaced in it.
     public var path: String? {
         kind == .path ? String(decoding: bytes, as: UTF8.self) : nil
     }

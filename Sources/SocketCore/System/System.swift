@@ -123,7 +123,7 @@ package enum System {
         package let peer: SocketAddress
     }
 
-    /// Begins to connect: done, or wait until the socket can be written to and ask `connectResult`.
+    /// Begins to connect: done, or wait until the socket can be written to and ask for the pending error.
     ///
     /// An interrupted connect(2) goes on by itself; calling it again would give EALREADY.
     package static func connect(_ descriptor: CInt, to address: SocketAddress) throws(Errno) -> Attempt<Void> {
@@ -268,14 +268,15 @@ package enum System {
         _ = try result(.fchmod, descriptor) { fchmod(descriptor, mode) }
     }
 
-    package static func unlink(_ path: String) throws(Errno) {
-        _ = try result(.unlink, -1) { Glibc.unlink(path) }
+    /// A path is bytes: as text it could name another file.
+    package static func unlink(_ path: UnixAddress) throws(Errno) {
+        _ = try result(.unlink, -1) { path.withPath { Glibc.unlink($0) } }
     }
 
     /// Who is at a path; a link is not followed.
-    package static func status(_ path: String) throws(Errno) -> FileStatus {
+    package static func status(_ path: UnixAddress) throws(Errno) -> FileStatus {
         var found = stat()
-        _ = try result(.stat, -1) { lstat(path, &found) }
+        _ = try result(.stat, -1) { path.withPath { lstat($0, &found) } }
         return FileStatus(
             device: UInt64(found.st_dev), inode: UInt64(found.st_ino), owner: found.st_uid,
             isSocket: found.st_mode & S_IFMT == S_IFSOCK, isDirectory: found.st_mode & S_IFMT == S_IFDIR)

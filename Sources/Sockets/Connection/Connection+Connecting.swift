@@ -18,7 +18,8 @@ extension Connection {
     public convenience init(
         to endpoint: String, timeout: Duration? = nil, duplex: Duplex? = nil, trace: Trace? = nil
     ) async throws(SocketError) {
-        try await self.init(to: Endpoint.parsed(endpoint), timeout: timeout, duplex: duplex, trace: trace)
+        try await self.init(
+            to: Endpoint.parsed(endpoint, for: .connect), timeout: timeout, duplex: duplex, trace: trace)
     }
 
     /// Connects to an endpoint.
@@ -41,7 +42,13 @@ extension Connection {
                     try socket.attemptConnect(fd)
                 }
             } catch {
-                if let pause = attempts.failed(socket, error) { try await EventLoop.sleep(for: pause) }
+                if let pause = attempts.failed(socket, error) {
+                    do throws(SocketError) {
+                        try await EventLoop.sleep(for: pause)
+                    } catch {
+                        throw socket.error(.connect, error.cause)
+                    }
+                }
                 continue
             }
             if attempts.succeeded(socket) {
@@ -61,7 +68,7 @@ extension Connection {
     public convenience init(
         to endpoint: String, timeout: Duration? = nil, duplex: Duplex? = nil, trace: Trace? = nil
     ) throws(SocketError) {
-        try self.init(to: Endpoint.parsed(endpoint), timeout: timeout, duplex: duplex, trace: trace)
+        try self.init(to: Endpoint.parsed(endpoint, for: .connect), timeout: timeout, duplex: duplex, trace: trace)
     }
 
     /// Connects to an endpoint.
@@ -121,6 +128,8 @@ final class ConnectingSocket: DrivenSocket {
         }
     }
 
+    var who: SocketAddress { remote }
+
     func error(_ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
         SocketError(operation, cause, remote: remote)
     }
@@ -170,7 +179,7 @@ struct ConnectAttempts {
         while let address = left.first {
             do throws(SocketError) {
                 let socket = try ConnectingSocket(to: address, trace: trace)
-                socket.waitable.setDeadline(deadline, .send)
+                socket.waitable.setDeadline(deadlineOfThis, .send)
                 return socket
             } catch {
                 // A machine without IPv6 cannot even make the socket; the next address may do.
@@ -180,6 +189,12 @@ struct ConnectAttempts {
             }
         }
         return nil
+    }
+
+    /// An even share of what is left, so that one dead address does not use up the time of all.
+    private var deadlineOfThis: Deadline {
+        guard let remaining = deadline.remaining, left.count > 1 else { return deadline }
+        return min(deadline, .after(remaining / left.count))
     }
 
     /// Notes a failure. Gives a pause after which the same address is to be tried again: a Unix listener whose queue is
@@ -197,8 +212,8 @@ struct ConnectAttempts {
             return pause
         }
         left.removeFirst()
-        // Time and cancellation are over for all addresses alike.
-        if error.cause == .timedOut || error.cause == .cancelled { left = [] }
+        // Cancellation, and the end of the whole time, are for all addresses alike.
+        if error.cause == .cancelled || deadline.isPast { left = [] }
         return nil
     }
 
@@ -242,17 +257,21 @@ struct Route {
 }
 
 extension Endpoint {
-    static func parsed(_ text: String) throws(SocketError) -> Endpoint {
+    static func parsed(_ text: String, for operation: SocketError.Operation) throws(SocketError) -> Endpoint {
         do throws(EndpointError) {
             return try Endpoint(text)
         } catch {
-            throw SocketError(.connect, .endpoint(error))
+            throw SocketError(operation, .endpoint(error))
         }
     }
 
     /// That this endpoint cannot be used so.
-    func refused(_ operation: SocketError.Operation, _ reason: String, at position: Int = 0) -> SocketError {
-        SocketError(operation, .endpoint(EndpointError(text: description, position: position, reason: reason)))
+    /// The error points at the value of a parameter where one is at fault, in the endpoint as it prints.
+    func refused(_ operation: SocketError.Operation, _ reason: String, at parameter: Parameter? = nil) -> SocketError {
+        let text = description
+        let key = parameter.flatMap { text.firstRange(of: "\($0.key)=") }
+        let position = key.map { text.utf8.distance(from: text.startIndex, to: $0.upperBound) } ?? 0
+        return SocketError(operation, .endpoint(EndpointError(text: text, position: position, reason: reason)))
     }
 
     /// The rule that a caller gave, or else the endpoint's `duplex` parameter, or else full.
@@ -261,7 +280,7 @@ extension Endpoint {
         guard let written = self["duplex"] else { return .full }
         guard let duplex = Duplex(rawValue: written.value) else {
             let known = Duplex.allCases.map(\.rawValue).joined(separator: ", ")
-            throw refused(.connect, "duplex is one of \(known)", at: written.position)
+            throw refused(.connect, "duplex is one of \(known)", at: written)
         }
         return duplex
     }

@@ -1,5 +1,6 @@
 internal import Loops
 public import SocketCore
+internal import Synchronization
 internal import SystemPackage
 #if canImport(Glibc)
     internal import Glibc
@@ -31,6 +32,7 @@ extension Connection {
     /// Never waits. On Linux the peer is not told. Throws `.closed` after `close()`. Corresponds to `shutdown(2)` with
     /// `SHUT_RD`.
     public func stopReceiving() throws(SocketError) {
+        hasStopped.store(true, ordering: .releasing)
         try shut(CInt(SHUT_RD), .receive)
     }
 
@@ -67,10 +69,11 @@ extension Connection {
     public func finishAndClose(within limit: Duration = .seconds(2)) async {
         defer { close() }
         // Once the peer has finished nothing can come any more that would turn the close into a reset.
-        guard !hasPeerFinished, (try? finishSending()) != nil, duplex != .send else { return }
+        guard !hasPeerFinished, (try? finishSending()) != nil else { return }
         receiveDeadline = .after(limit)
+        let drain = Drain(connection: self)
         var dropped = 0
-        while dropped < Self.mostDropped, let more = try? await receive(upTo: 65536) { dropped += more.count }
+        while dropped < Self.mostDropped, let count = try? await drain.drop(), count > 0 { dropped += count }
     }
 
     /// Closes so that the peer gets all that was sent.
@@ -81,35 +84,43 @@ extension Connection {
     public func finishAndClose(within limit: Duration = .seconds(2)) {
         defer { close() }
         // Once the peer has finished nothing can come any more that would turn the close into a reset.
-        guard !hasPeerFinished, (try? finishSending()) != nil, duplex != .send else { return }
+        guard !hasPeerFinished, (try? finishSending()) != nil else { return }
         receiveDeadline = .after(limit)
+        let drain = Drain(connection: self)
         var dropped = 0
-        while dropped < Self.mostDropped, let more = try? receive(upTo: 65536) { dropped += more.count }
+        while dropped < Self.mostDropped, let count = try? drain.drop(), count > 0 { dropped += count }
     }
 
     private static let mostDropped = 1 << 20
 }
 
-extension Connection {
-    /// Blocks the thread until the peer's system has acknowledged all that was sent, the finish included, or the peer has
-    /// closed. What comes meanwhile is dropped: unread, it would turn the close into a reset, which destroys what was sent.
-    ///
-    /// The kernel tells nobody when the last byte is acknowledged, so it is asked again, at intervals of up to 20 ms.
-    @available(*, noasync)
-    package func waitUntilAcknowledged() throws(SocketError) {
-        var pause = Duration.milliseconds(1)
-        while try unacknowledged > 0 {
-            receiveDeadline = .after(pause)
-            pause = min(pause * 2, .milliseconds(20))
-            do throws(SocketError) {
-                if try receive(upTo: 65536) == nil { return }
-            } catch  where error.cause == .timedOut {
-                continue
-            }
+/// Receives what comes and drops it, whatever the connection's rule of who may speak: unread, it would turn the close into
+/// a reset.
+private final class Drain: DrivenSocket {
+    private let connection: Connection
+
+    init(connection: Connection) { self.connection = connection }
+
+    var waitable: Waitable { connection.waitable }
+    var trace: Trace? { connection.trace }
+    var who: SocketAddress { connection.remoteAddress }
+
+    func error(_ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
+        connection.error(operation, cause)
+    }
+
+    /// How many bytes were dropped; none when the peer has finished.
+    func drop() async throws(SocketError) -> Int {
+        try await perform(.receive, .receive, outcome: { .came($0) }) { (fd) throws(Errno) in try attempt(fd) }
+    }
+
+    func drop() throws(SocketError) -> Int {
+        try performBlocking(.receive, .receive, outcome: { .came($0) }) { (fd) throws(Errno) in try attempt(fd) }
+    }
+
+    private func attempt(_ fd: CInt) throws(Errno) -> Attempt<Int> {
+        try withUnsafeTemporaryAllocation(byteCount: 16384, alignment: 1) { (buffer) throws(Errno) in
+            try System.receive(fd, into: buffer)
         }
-        // What has come by now; not what may come for ever.
-        receiveDeadline = .after(.milliseconds(1))
-        var dropped = 0
-        while dropped < Self.mostDropped, let more = try? receive(upTo: 65536) { dropped += more.count }
     }
 }

@@ -1,5 +1,6 @@
 internal import Loops
 public import SocketCore
+internal import Synchronization
 internal import SystemPackage
 
 // Each verb's attempt is written once, at the end; the two faces above it differ in how they wait.
@@ -120,7 +121,10 @@ extension Connection {
         let result = try System.receive(fd, into: buffer)
         if case .done(let count) = result {
             waitable.isDrained = count > 0 && count < buffer.count
-            if count == 0 { hasPeerFinished = true }
+            if count == 0 {
+                if wasReset.load(ordering: .acquiring) { throw .connectionReset }
+                hasPeerFinished = !hasStopped.load(ordering: .acquiring)
+            }
         }
         return result
     }

@@ -1,5 +1,6 @@
 internal import Loops
 public import SocketCore
+internal import Synchronization
 internal import SystemPackage
 
 extension Connection {
@@ -92,9 +93,14 @@ extension Connection {
         _ fd: CInt, _ bytes: UnsafeRawBufferPointer, _ sent: inout Int
     ) throws(Errno) -> Attempt<Void> {
         while sent < bytes.count {
-            switch try System.send(fd, UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
-            case .wait(let direction): return .wait(direction)
-            case .done(let count): sent += count
+            do throws(Errno) {
+                switch try System.send(fd, UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
+                case .wait(let direction): return .wait(direction)
+                case .done(let count): sent += count
+                }
+            } catch {
+                if error == .connectionReset { wasReset.store(true, ordering: .releasing) }
+                throw error
             }
         }
         return .done(())

@@ -41,6 +41,10 @@ public final class Connection: Sendable {
     package let waitable: Waitable
     /// Received bytes that nobody has got yet. Belongs to the holder of the receive turn.
     nonisolated(unsafe) var unread = UnreadBytes()
+    /// Whether a send has met a reset. The kernel tells of one once, and after it a receive finds what looks like the end.
+    let wasReset = Atomic<Bool>(false)
+    /// Whether this side has stopped receiving, so that an end is no word of the peer's.
+    let hasStopped = Atomic<Bool>(false)
     /// Whether the end of the stream has been received. Belongs to the holder of the receive turn.
     nonisolated(unsafe) var hasPeerFinished = false
 
@@ -204,12 +208,15 @@ func adopt<R>(_ descriptor: CInt, _ check: (CInt) throws(Errno) -> R) throws(Err
     let found = try check(descriptor)
     try System.makeNonBlocking(descriptor)
     try System.makeCloseOnExec(descriptor)
+    // As for the sockets that are made here; a Unix socket has no such option.
+    try? System.set(.noDelay, to: true, of: descriptor)
     return found
 }
 
 // MARK: - For the drivers
 
 extension Connection: DrivenSocket {
+    var who: SocketAddress { remoteAddress }
     var holdsUnread: Bool { !unread.isEmpty }
 
     func turn(for direction: Direction) throws(SocketError) -> Direction {

@@ -29,18 +29,22 @@ extension Listener {
     private static func outcome(_ connection: Connection) -> Trace.Outcome { .client(connection.remoteAddress) }
 
     private func attemptAccept(_ fd: CInt) throws(Errno) -> Attempt<Connection> {
-        while true {
+        // A burst of clients that went away is passed over; a system that refuses every accept is told.
+        for left in (0..<Self.mostPassedOver).reversed() {
             do throws(Errno) {
                 switch try System.accept(fd) {
                 case .wait(let direction): return .wait(direction)
                 case .done(let accepted): return .done(connection(accepted))
                 }
-            } catch  where error.isOfTheClient {
-                // It was the queueing client's trouble, not the listener's: the next one.
-                continue
+            } catch {
+                // The queueing client's trouble is not the listener's: the next one.
+                guard error.isOfTheClient, left > 0 else { throw error }
             }
         }
+        return .wait(.receive)
     }
+
+    private static let mostPassedOver = 1000
 
     private func connection(_ accepted: System.Accepted) -> Connection {
         if let trace {
@@ -59,10 +63,7 @@ extension Listener {
 private let troublesOfTheClient: Set<CInt> = [
     ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, EPERM,
 ]
-/// That the process or the system has run out of something which others will give back.
-private let shortages: Set<CInt> = [EMFILE, ENFILE, ENOBUFS, ENOMEM]
 
 extension Errno {
     fileprivate var isOfTheClient: Bool { troublesOfTheClient.contains(rawValue) }
-    var isShortage: Bool { shortages.contains(rawValue) }
 }

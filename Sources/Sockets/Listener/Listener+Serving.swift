@@ -36,7 +36,13 @@ extension Listener {
             onShortage: onShortage, body: body)
         servers.withLock { $0.append(clients) }
         defer { servers.withLock { $0.removeAll { $0 === clients } } }
-        let failure = await withTaskExecutorPreference(group.next()) { await server.run() }
+        let failure = await withTaskCancellationHandler {
+            await withTaskExecutorPreference(group.next()) { await server.run() }
+        } onCancel: {
+            // The clients' tasks are cancelled with this one, and those that wait must be woken to find it. Once for all of
+            // them: a handler for each would cost more than a parked client's other frames.
+            group.recheckAll()
+        }
         if let failure { throw failure }
     }
 }
@@ -84,21 +90,18 @@ private final class Server: Sendable {
                     tasks.addTask(executorPreference: group.loops[loop]) { await self.serve(connection, on: loop) }
                 } catch {
                     switch error.cause {
-                    case .closed:
-                        return nil
-                    case .cancelled:
-                        cancelClients(tasks)
+                    case .closed, .cancelled:
                         return nil
                     case .system(let errno) where errno.isShortage:
-                        if shortage.isFirst {
+                        if shortage.isNew {
                             listener.trace?.tell(
                                 .clientFailed("\(error)"), of: listener.waitable.rawValue, listener.address)
                             onShortage?(error)
                         }
-                        // Accepting again at once would fail again at once, for ever.
                         try? await clients.waitForChange(until: .after(shortage.pause()))
                     default:
-                        cancelClients(tasks)
+                        tasks.cancelAll()
+                        group.recheckAll()
                         return error
                     }
                 }
@@ -106,10 +109,8 @@ private final class Server: Sendable {
         }
     }
 
-    // A parked client costs what its frames cost, so its cancellation is not watched for here, in each task: it can only
-    // come through the group, and `cancelClients` wakes them all.
-
-    // For the same reason it has no frame of its own, and what need not wait stays out of the frame that it is in.
+    // A parked client costs what its frames cost. So this has no frame of its own, and what need not wait stays out of the
+    // frame that it is in.
     @inline(__always)
     private func serve(_ connection: Connection, on loop: Int) async {
         begin(connection)
@@ -121,12 +122,6 @@ private final class Server: Sendable {
             end(connection, error)
         }
         clients.leave(loop)
-    }
-
-    /// Ends the clients' tasks: those that wait are woken, and find themselves cancelled.
-    private func cancelClients(_ tasks: DiscardingTaskGroup) {
-        tasks.cancelAll()
-        group.recheckAll()
     }
 
     @inline(never)
@@ -149,17 +144,5 @@ private final class Server: Sendable {
             }
         }
         connection.close()
-    }
-}
-
-/// How long to leave off accepting when descriptors or memory have run out: 5 ms, doubled up to half a second.
-private struct Shortage {
-    private var next = Duration.milliseconds(5)
-
-    var isFirst: Bool { next == .milliseconds(5) }
-
-    mutating func pause() -> Duration {
-        defer { next = min(next * 2, .milliseconds(500)) }
-        return next
     }
 }

@@ -36,28 +36,28 @@ public final class Listener: Sendable {
     public convenience init(
         on endpoint: String, backlog: Int? = nil, duplex: Duplex? = nil, trace: Trace? = nil
     ) throws(SocketError) {
-        try self.init(on: Endpoint.parsed(endpoint), backlog: backlog, duplex: duplex, trace: trace)
+        try self.init(on: Endpoint.parsed(endpoint, for: .bind), backlog: backlog, duplex: duplex, trace: trace)
     }
 
     /// Listens on an endpoint; see `init(on: String)`.
     public convenience init(
         on endpoint: Endpoint, backlog: Int? = nil, duplex: Duplex? = nil, trace: Trace? = nil
     ) throws(SocketError) {
+        // All that the words alone can get wrong comes before there is anything to undo.
+        let length: Int
+        if let backlog { length = backlog } else { length = try endpoint.backlog }
         try self.init(bound: endpoint, duplex: duplex, trace: trace)
-        if let backlog {
-            try listen(backlog: backlog)
-        } else {
-            try listen(backlog: endpoint.backlog)
-        }
+        try listen(backlog: length)
     }
 
     /// Binds to an endpoint without listening yet: a client that connects now is refused. `listen(backlog:)` opens it.
     ///
     /// Never waits; throws as `init(on:)` does. Corresponds to `socket(2)` and `bind(2)`.
     public init(bound endpoint: Endpoint, duplex: Duplex? = nil, trace: Trace? = nil) throws(SocketError) {
+        let rule = try endpoint.duplex(or: duplex)
         let made = try Binding.make(endpoint, trace: trace)
         self.trace = trace
-        self.duplex = try endpoint.duplex(or: duplex)
+        self.duplex = rule
         address = made.address
         path = made.path
         isAdopted = false
@@ -145,6 +145,8 @@ public final class Listener: Sendable {
 }
 
 extension Listener: DrivenSocket {
+    var who: SocketAddress { address }
+
     func error(_ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
         SocketError(operation, cause, local: address)
     }
@@ -156,7 +158,7 @@ extension Endpoint {
         get throws(SocketError) {
             guard let written = self["backlog"] else { return Listener.defaultBacklog }
             guard let number = strictNumber(written.value.utf8), let backlog = CInt(exactly: number) else {
-                throw refused(.listen, "backlog is a number, such as 128", at: written.position)
+                throw refused(.listen, "backlog is a number, such as 128", at: written)
             }
             return Int(backlog)
         }

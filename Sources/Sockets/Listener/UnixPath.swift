@@ -12,12 +12,12 @@ internal import SystemPackage
 /// own at the end, and takes over one that a killed listener left: only if it is a socket, belongs to this user, and nobody
 /// answers there. Between the look and the removal another program may put its own there; it would have to be this user's.
 struct UnixPath: Sendable {
-    private let path: String
+    private let path: UnixAddress
     private let status: System.FileStatus
 
     /// Binds, with the mode 0600 from the first moment; nil for an abstract name, which is no file.
     static func bind(_ descriptor: CInt, to address: UnixAddress) throws(Errno) -> UnixPath? {
-        guard let path = address.path else {
+        guard address.kind == .path else {
             try System.bind(descriptor, to: .unix(address))
             return nil
         }
@@ -27,15 +27,15 @@ struct UnixPath: Sendable {
         do throws(Errno) {
             try System.bind(descriptor, to: .unix(address))
         } catch .addressInUse {
-            guard let stale = try? System.status(path) else { throw .addressInUse }
+            guard let stale = try? System.status(address) else { throw .addressInUse }
             // "In use" would send its reader to look for another server.
             if stale.isDirectory { throw .isDirectory }
             guard stale.isSocket else { throw .notSocket }
             guard isStale(stale, address) else { throw .addressInUse }
-            if (try? System.status(path)) == stale { try System.unlink(path) }
+            if (try? System.status(address)) == stale { try System.unlink(address) }
             try System.bind(descriptor, to: .unix(address))
         }
-        return UnixPath(path: path, status: try System.status(path))
+        return UnixPath(path: address, status: try System.status(address))
     }
 
     /// Whether a file is a socket of this user's that nobody listens on.

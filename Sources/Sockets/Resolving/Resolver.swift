@@ -11,7 +11,7 @@ internal import SystemPackage
 /// likes and cannot be told to stop.
 ///
 /// Threads are started as they are needed, up to a limit, and end when no name is left to look up. A caller that gives up
-/// leaves its look-up to end by itself.
+/// leaves a look-up that has begun to end by itself.
 enum Resolver {
     private static let mostThreads = 8
 
@@ -33,8 +33,9 @@ enum Resolver {
             self.port = port
         }
 
-        fileprivate func run() {
-            let found = lookUp(name, port)
+        fileprivate func run() { finish(lookUp(name, port)) }
+
+        fileprivate func finish(_ found: Result<[SocketAddress], SocketError>) {
             result.withLock { $0 = found }
             bell.ring()
         }
@@ -50,6 +51,7 @@ enum Resolver {
         do throws(SocketError) {
             _ = try await lookup.bell.wait(until: deadline, .resolve)
         } catch {
+            abandon(lookup)
             throw SocketError(.resolve, error.cause, target: name)
         }
         return try finish(lookup)
@@ -63,6 +65,7 @@ enum Resolver {
         do throws(Errno) {
             _ = try lookup.bell.waitBlocking(until: deadline)
         } catch {
+            abandon(lookup)
             throw SocketError(.resolve, .system(error), target: name)
         }
         return try finish(lookup)
@@ -70,6 +73,7 @@ enum Resolver {
 
     private static func finish(_ lookup: Lookup) throws(SocketError) -> [SocketAddress] {
         guard let result = lookup.result.withLock({ $0 }) else {
+            abandon(lookup)
             throw SocketError(.resolve, .timedOut, target: lookup.name)
         }
         return try result.get()
@@ -93,15 +97,23 @@ enum Resolver {
         if code == 0 {
             pthread_detach(thread)
         } else {
-            let isAlone = state.withLock { state in
+            // With no thread at all nobody would ever come to those who wait.
+            let stranded = state.withLock { state -> [Lookup] in
                 state.threads -= 1
-                guard state.threads == 0 else { return false }
-                state.waiting.removeAll { $0 === lookup }
-                return true
+                guard state.threads == 0 else { return [] }
+                defer { state.waiting = [] }
+                return state.waiting
             }
-            if isAlone { throw SocketError(.resolve, .system(Errno(rawValue: code)), target: name) }
+            for lookup in stranded {
+                lookup.finish(.failure(SocketError(.resolve, .system(Errno(rawValue: code)), target: lookup.name)))
+            }
         }
         return lookup
+    }
+
+    /// Nobody waits for it any more: if no thread has taken it up yet, none shall.
+    private static func abandon(_ lookup: Lookup) {
+        state.withLock { state in state.waiting.removeAll { $0 === lookup } }
     }
 
     /// What a thread does: one look-up after another, until there is none.
