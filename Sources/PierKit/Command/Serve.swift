@@ -99,7 +99,7 @@ struct Serve: Verb {
 
     /// As many as there are descriptors for, less some for the process itself; a thread needs a second one to be woken by.
     private var defaultMaxClients: Count {
-        let free = max(1, Standard.descriptorLimit - 64)
-        return Count(model == .threads ? min(1000, max(1, free / 2)) : free)
+        let free = max(1, (Standard.descriptorLimit - 64) / max(1, endpoints.count))
+        return Count(model == .threads ? max(1, min(1000 / max(1, endpoints.count), free / 2)) : free)
     }
 }

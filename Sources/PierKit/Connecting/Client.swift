@@ -1,4 +1,5 @@
 internal import Sockets
+internal import Loops
 internal import SocketCore
 
 /// `connect` under way: two threads, one for each direction, in the library's blocking face.
@@ -44,25 +45,25 @@ final class Client: Sendable {
             events.post(.ended(nil))
         }
         guard isStarted else { throw Failure(.failed, "the system has no thread left") }
-        defer { _ = errors.flush(within: .milliseconds(200)) }
-        try wait { input.stop() }
+        defer { try? errors.flush(until: .after(.milliseconds(200))) }
+        try wait(isConnected: { connection.withLock { $0 != nil } }, endInput: { input.stop() })
         try work.withLock { $0 }?.get()
     }
 
-    /// Waits for the end of the work. The first signal ends the input; what the peer still sends is received, for a time.
-    private func wait(endInput: () -> Void) throws {
+    /// Waits for the end of the work. The first signal ends the input, and what the peer still sends is received, for a
+    /// time; before there is a connection there is nothing to wait for.
+    private func wait(isConnected: () -> Bool, endInput: () -> Void) throws {
         var deadline = Deadline.never
         var signal: Int32 = 0
         while true {
             switch events.next(until: deadline) {
-            case nil: throw ExitStatus.signal(signal)
-            case .signal(let number) where signal == 0:
+            case .signal(let number) where signal == 0 && isConnected():
                 signal = number
                 endInput()
                 if let grace { deadline = .after(grace) }
             case .signal(let number): throw ExitStatus.signal(number)
-            case .outputFailed(let error): throw Failure(output: error)
-            case .ended: return
+            case nil: throw ExitStatus.signal(signal)
+            case .ended, .outputFailed, .flushFailed: return
             }
         }
     }
@@ -82,44 +83,76 @@ final class Client: Sendable {
         case .half: try Dialogue(connection, input, show ?? .text, self).run()
         case .send: try sendOnly(connection, input)
         case .receive: try receiveAll(connection)
-        case .full:
-            let isStarted = Threads.start("input") { [self] in
-                do throws(Failure) {
-                    try sendAll(connection, input)
-                } catch {
-                    // The receiving thread meets the same end, and tells it; its own troubles end the command.
-                    if error.status != .failed || error.sentence?.hasPrefix("standard input") == true {
-                        error.tell()
-                        connection.close()
-                    }
-                }
-            }
-            if !isStarted { throw Failure(.failed, "the system has no thread left") }
-            try receiveAll(connection)
+        case .full: try bothWays(connection, input)
         }
         connection.close()
     }
 
-    // MARK: The two directions
-
-    /// From standard input to the peer, until the input ends; then the direction is finished.
-    private func sendAll(_ connection: Connection, _ input: StandardInput) throws(Failure) {
-        while let bytes = try input.read(upTo: 65536) { try send(bytes, connection) }
-        do throws(SocketError) {
-            try connection.finishSending()
+    private func bothWays(_ connection: Connection, _ input: StandardInput) throws(Failure) {
+        let progress = Lock<(hasEnded: Bool, failure: Failure?)>((false, nil))
+        let isStarted = Threads.start("input") { [self] in
+            do throws(InputEnd) {
+                try sendAll(connection, input)
+                progress.withLock { $0.hasEnded = true }
+            } catch {
+                // The network's end is the receiving thread's to tell. The input's own ends the command.
+                guard case .inputFailed(let failure) = error else { return }
+                progress.withLock { $0.failure = failure }
+                connection.close()
+            }
+        }
+        if !isStarted { throw Failure(.failed, "the system has no thread left") }
+        do throws(Failure) {
+            try receiveAll(connection)
         } catch {
-            throw failure(error)
+            throw progress.withLock { $0.failure } ?? error
+        }
+        if !progress.withLock({ $0.hasEnded }), !Standard.isTerminal(0) {
+            note(
+                "the peer finished before the input did: \(sent.withLock { $0 }) bytes were sent, and the rest was not")
         }
     }
 
-    /// Sends, and closes only when all of it is acknowledged or the peer is gone: a close with something unread would reset
-    /// what was sent.
+    // MARK: The two directions
+
+    /// Why sending ended before the input did.
+    private enum InputEnd: Error {
+        case inputFailed(Failure)
+        case networkFailed(Failure)
+    }
+
+    /// From standard input to the peer, until the input ends; then the direction is finished.
+    private func sendAll(_ connection: Connection, _ input: StandardInput) throws(InputEnd) {
+        while true {
+            let bytes: [UInt8]?
+            do throws(Failure) { bytes = try input.read(upTo: 65536) } catch { throw .inputFailed(error) }
+            guard let bytes else { break }
+            do throws(Failure) { try send(bytes, connection) } catch { throw .networkFailed(error) }
+        }
+        do throws(SocketError) { try connection.finishSending() } catch { throw .networkFailed(failure(error)) }
+    }
+
+    /// Sends, and closes only when all of it is acknowledged or the peer is gone. What the peer says meanwhile is dropped:
+    /// left unread it would stop a peer that answers, and turn the close into a reset, which destroys what was sent.
     private func sendOnly(_ connection: Connection, _ input: StandardInput) throws(Failure) {
-        try sendAll(connection, input)
-        do throws(SocketError) {
-            try connection.waitUntilAcknowledged()
+        let isGone = Lock(false)
+        let isStarted = Threads.start("drop") {
+            while (try? connection.receive(upTo: 65536)) != nil {}
+            isGone.withLock { $0 = true }
+        }
+        if !isStarted { throw Failure(.failed, "the system has no thread left") }
+        do throws(InputEnd) {
+            try sendAll(connection, input)
         } catch {
-            throw failure(error)
+            switch error {
+            case .inputFailed(let failure), .networkFailed(let failure): throw failure
+            }
+        }
+        // The kernel tells nobody when the last byte is acknowledged, so it is asked again and again, ever more rarely.
+        var pause = Duration.milliseconds(1)
+        while !isGone.withLock({ $0 }), let left = try? connection.unacknowledged, left > 0 {
+            _ = try? Bell().waitBlocking(until: .after(pause))
+            pause = min(pause * 2, .milliseconds(20))
         }
     }
 
@@ -172,7 +205,7 @@ final class Client: Sendable {
     }
 
     /// Lets what was traced come out before what is written next, as far as somebody reads it.
-    func catchUp() { _ = errors.flush(within: .milliseconds(100)) }
+    func catchUp() { try? errors.flush(until: .after(.milliseconds(100))) }
 
     /// A reset is no end: how much went each way says what may be missing.
     private func failure(_ error: SocketError) -> Failure {

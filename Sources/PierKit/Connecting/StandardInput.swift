@@ -72,15 +72,23 @@ final class StandardInput: Sendable {
         return nil
     }
 
+    private static let longestLine = 1 << 20
+
     /// The next line without its end; nil at the end. A last line may lack its end. Blocks the thread.
     func line() throws(Failure) -> [UInt8]? {
+        var searched = 0
         while true {
-            if let end = held.firstIndex(of: UInt8(ascii: "\n")) {
+            if let end = held[searched...].firstIndex(of: UInt8(ascii: "\n")) {
                 var line = Array(held[..<end])
                 held.removeFirst(end + 1)
                 if line.last == UInt8(ascii: "\r") { line.removeLast() }
                 return line
             }
+            guard held.count <= Self.longestLine else {
+                throw Failure(
+                    .failed, "standard input: a line is longer than \(Self.longestLine) bytes; use --duplex full")
+            }
+            searched = held.count
             guard let more = try read(upTo: 65536) else {
                 defer { held = [] }
                 return held.isEmpty ? nil : held

@@ -126,19 +126,20 @@ final class Sink: Sendable {
         onFailure(error)
     }
 
-    /// Waits until everything is written, or the time is over; then whether it is, and was.
-    func flush(within limit: Duration) -> Bool {
-        let end = Deadline.after(limit)
+    /// Blocks the thread until everything is written; throws when it cannot be, or not in time.
+    func flush(until deadline: Deadline) throws(Failure) {
         while true {
             let bell = Bell()
             let (isDone, failure) = state.withLock { state in
                 state.waiting.append(bell)
                 return (state.buffer.isEmpty && !state.isWriting, state.failure)
             }
-            if failure != nil { return false }
-            if isDone { return true }
-            if end.isPast { return false }
-            _ = try? bell.waitBlocking(until: end)
+            if let failure { throw Failure(output: failure) }
+            if isDone { return }
+            if deadline.isPast {
+                throw Failure(.failed, "standard output: nobody reads it, and not all that was shown could be written")
+            }
+            _ = try? bell.waitBlocking(until: deadline)
         }
     }
 }

@@ -6,6 +6,8 @@ internal import SocketCore
 enum Event: Sendable {
     case signal(Int32)
     case outputFailed(Errno)
+    /// What was shown could not be written out at the end.
+    case flushFailed(Failure)
     /// The work is done; the error if it is not.
     case ended(SocketError?)
 }

@@ -1,3 +1,4 @@
+internal import SocketCore
 internal import Sockets
 
 /// `serve` under way: the listeners, their clients, and how it all ends.
@@ -10,6 +11,7 @@ final class Server: Sendable {
     let errors: Sink
     let trace: Trace?
     private let events = Events()
+    private let stops = Lock<[@Sendable () -> Void]>([])
 
     init(_ command: Serve) throws(Failure) {
         model = command.model
@@ -26,16 +28,17 @@ final class Server: Sendable {
     func run() throws {
         Signals.watch { [events] in events.post(.signal($0)) }
         // What was told must be out before the process ends.
-        defer { _ = errors.flush(within: .milliseconds(200)) }
+        defer { try? errors.flush(until: .after(.milliseconds(200))) }
         let listeners = try listen()
         // Whatever happens from here on, no path of ours stays behind.
         defer { for (listener, _) in listeners { listener.close() } }
         try start(listeners) { [events] in events.post(.ended($0)) }
-        let status = wait(for: listeners)
-        // What was shown must be out too, and cannot be given up so easily.
-        let isWritten = output.flush(within: grace ?? .seconds(5))
-        if let failure = try status.get() { throw failure }
-        if !isWritten { throw ExitStatus.failed }
+        try wait(for: listeners)
+    }
+
+    /// Has `action` done when the listeners have been closed.
+    func atStop(_ action: @escaping @Sendable () -> Void) {
+        stops.withLock { $0.append(action) }
     }
 
     private func listen() throws(Failure) -> [(Listener, Serve.Settings)] {
@@ -72,25 +75,50 @@ final class Server: Sendable {
         }
     }
 
-    /// Waits for the end: the exit status that is thrown, a failure, or nothing when all went well.
-    private func wait(for listeners: [(Listener, Serve.Settings)]) -> Result<Failure?, any Error> {
+    /// Waits for the end; returns when all went well. What was shown is written out first: within the grace, or at the
+    /// second signal at once, as far as somebody reads it.
+    private func wait(for listeners: [(Listener, Serve.Settings)]) throws {
         var deadline = Deadline.never
         var signal: Int32 = 0
         while true {
             switch events.next(until: deadline) {
-            case nil:
-                return .failure(ExitStatus.signal(signal))
             case .signal(let number) where signal == 0:
                 signal = number
                 for (listener, _) in listeners { listener.close() }
+                for stop in stops.withLock({ $0 }) { stop() }
                 if let grace { deadline = .after(grace) }
-            case .signal(let number):
-                return .failure(ExitStatus.signal(number))
+            case nil, .signal:
+                try? output.flush(until: .after(.milliseconds(100)))
+                throw ExitStatus.signal(signal)
             case .outputFailed(let error):
-                return .success(Failure(output: error))
-            case .ended(let error):
-                return .success(error.map { Failure($0) })
+                throw Failure(output: error)
+            case .flushFailed(let failure):
+                throw failure
+            case .ended(let error?):
+                try? output.flush(until: .after(.seconds(1)))
+                throw Failure(error)
+            case .ended(nil):
+                return try finishOutput(until: deadline == .never ? .after(.seconds(5)) : deadline)
             }
+        }
+    }
+
+    /// Writes out what was shown; a signal meanwhile is the second one.
+    private func finishOutput(until deadline: Deadline) throws {
+        let isOut = Threads.start("flush") { [output, events] in
+            do throws(Failure) {
+                try output.flush(until: deadline)
+                events.post(.ended(nil))
+            } catch {
+                events.post(.flushFailed(error))
+            }
+        }
+        guard isOut else { return try output.flush(until: deadline) }
+        switch events.next(until: .never) {
+        case .signal(let number): throw ExitStatus.signal(number)
+        case .outputFailed(let error): throw Failure(output: error)
+        case .flushFailed(let failure): throw failure
+        case .ended, nil: return
         }
     }
 

@@ -29,6 +29,7 @@ struct ThreadModel {
         let server = server
         for (listener, settings) in listeners {
             let places = Places(settings.maxClients)
+            server.atStop { places.ring() }
             acceptLoop(server, listener, left) { () throws(SocketError) in
                 places.take(unless: { listener.isClosed })
                 do throws(SocketError) {
@@ -109,7 +110,7 @@ private func acceptLoop(
     prepare: @escaping @Sendable () throws(SocketError) -> (Connection?) -> Void
 ) {
     let isStarted = Threads.start("accept") {
-        var pause = Duration.milliseconds(5)
+        var shortage = Shortage()
         var taker: ((Connection?) -> Void)?
         defer { taker?(nil) }
         while true {
@@ -119,19 +120,16 @@ private func acceptLoop(
                 taker = take
                 let connection = try listener.accept()
                 taker = nil
-                pause = .milliseconds(5)
+                shortage = Shortage()
                 take(connection)
             } catch {
                 switch error.cause {
                 case .closed:
                     return left.end(nil)
-                case .system(let errno)
-                where errno == .tooManyOpenFiles || errno == .tooManyOpenFilesInSystem
-                    || errno == .noMemory || errno == .noBufferSpace || errno == .resourceTemporarilyUnavailable:
+                case .system(let errno) where errno.isShortage || errno == .resourceTemporarilyUnavailable:
                     if listener.isClosed { return left.end(nil) }
-                    if pause == .milliseconds(5) { server.tellShortage(error) }
-                    _ = try? Bell().waitBlocking(until: .after(pause))
-                    pause = min(pause * 2, .milliseconds(500))
+                    if shortage.isNew { server.tellShortage(error) }
+                    _ = try? Bell().waitBlocking(until: .after(shortage.pause()))
                 default:
                     return left.end(error)
                 }
@@ -178,10 +176,12 @@ private final class Places: Sendable {
                 return true
             }
             if isTaken || isOver() { return }
-            // The listener's close has no bell of its own to ring here; half a second is soon enough to notice.
-            _ = try? bell.waitBlocking(until: .after(.milliseconds(500)))
+            _ = try? bell.waitBlocking(until: .never)
         }
     }
+
+    /// Has the accept loop look whether its listener was closed.
+    func ring() { bell.ring() }
 
     func giveBack() {
         free.withLock { $0 += 1 }
