@@ -40,7 +40,7 @@ int csockets_tcp_info(int fd, struct csockets_tcp_info *out) {
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) return -1;
     out->milliseconds_since_sent = info.tcpi_last_data_sent;
     out->unacknowledged_segments = info.tcpi_unacked;
-    out->state = info.tcpi_state;
+    out->is_closed = info.tcpi_state == TCP_CLOSE;
     return 0;
 }
 

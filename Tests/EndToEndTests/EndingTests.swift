@@ -47,6 +47,45 @@ import TestSupport
         }
     }
 
+    @Test func aResetWhileTheInputStillFlowsIsNoEnd() async throws {
+        for _ in 0..<20 {
+            let host = try Host()
+            try await running("connect", "127.0.0.1:\(host.port)", input: .file("/dev/zero")) { client in
+                let peer = try await host.accept()
+                _ = try peer.receive(4096)
+                try peer.send("my last words")
+                peer.resetAtClose()
+                withExtendedLifetime(peer) {}
+                _ = consume peer
+                #expect(try await client.end() == 1)
+                #expect(client.errors.text.contains("reset"), "\(client.errors.text)")
+            }
+        }
+    }
+
+    @Test func inputThatWasNotSentIsSpokenOf() async throws {
+        let host = try Host()
+        try await running("connect", "127.0.0.1:\(host.port)", input: .file("/dev/zero")) { client in
+            let peer = try await host.accept()
+            try peer.send("enough")
+            peer.finish()
+            #expect(try await client.end() == 0)
+            #expect(client.output.text == "enough")
+            #expect(client.errors.text.contains("the peer finished before the input did"))
+        }
+    }
+
+    @Test func sendingOnlyDoesNotStallAgainstAServerThatAnswers() async throws {
+        let file = temporaryPath("bytes")
+        try makeFile(file, randomBytes(30_000_000))
+        defer { unlink(file) }
+        try await serving("--show", "none") { server in
+            let done = try await pier(
+                "connect", "127.0.0.1:\(server.port)", "--duplex", "send", input: .file(file), within: .seconds(30))
+            #expect(done.status == 0, "\(done.errors)")
+        }
+    }
+
     @Test func theEndOfTheAnswersEndsADialogueThatStillHasInput() async throws {
         let host = try Host()
         try await running("connect", "127.0.0.1:\(host.port)", "--duplex", "half") { client in

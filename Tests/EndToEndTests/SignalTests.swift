@@ -48,6 +48,19 @@ import TestSupport
         }
     }
 
+    @Test func theSecondSignalEndsAtOnceThoughNobodyReadsTheOutput() async throws {
+        try await running(
+            "serve", "echo", "127.0.0.1:0", "--show", "hex", "--grace", "1h", output: .unread
+        ) { program in
+            let peer = try Peer(port: try await listeningPort(of: program))
+            // Far more than a pipe holds, until the server waits for room.
+            for _ in 0..<64 where peer.canSend(within: 500) { try peer.send(randomBytes(16384)) }
+            program.send(SIGTERM)
+            program.send(SIGTERM)
+            #expect(try await program.end(within: .seconds(10)) == 143)
+        }
+    }
+
     @Test(arguments: signals, models)
     func aGraceThatRunsOutEndsWithTheSignalsCode(signal: (number: CInt, code: CInt), model: String) async throws {
         try await serving("--model", model, "--grace", "50ms") { server in
@@ -120,7 +133,7 @@ import TestSupport
     @Test func aSignalWhileConnectingEndsAtOnce() async throws {
         let host = try Host(backlog: 0)
         let fillers = try host.fill()
-        try await running("connect", "127.0.0.1:\(host.port)", "--trace", "--grace", "50ms") { client in
+        try await running("connect", "127.0.0.1:\(host.port)", "--trace", "--grace", "1h") { client in
             try await client.errors.line(with: "created")
             client.send(SIGINT)
             #expect(try await client.end(within: .seconds(5)) == 130)

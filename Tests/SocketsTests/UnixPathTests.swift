@@ -218,4 +218,23 @@ import Testing
         listen(descriptor, 1)
         close(descriptor)
     }
-}
+
+
+    @Test func aPathThatIsNoTextIsItsListenersToRemove() async throws {
+        let folder = temporaryPath("d")
+        mkdir(folder, 0o700)
+        defer { rmdir(folder) }
+        let listener = try Listener(on: "\(folder)/%FF.sock")
+        let client = try await Connection(to: "\(folder)/%FF.sock")
+        client.close()
+        listener.close()
+        // Only an empty folder can be removed.
+        #expect(rmdir(folder) == 0)
+    }
+
+    @Test(arguments: ["duplex=fulll", "backlog=many"])
+    func aBadParameterLeavesNoFile(_ parameter: String) async throws {
+        let path = temporaryPath("sock")
+        #expect(throws: SocketError.self) { try Listener(on: "\(path)?\(parameter)") }
+        #expect(access(path, F_OK) == -1)
+    }}

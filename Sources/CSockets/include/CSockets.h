@@ -29,7 +29,7 @@ int csockets_set_close_on_exec(int fd);
 struct csockets_tcp_info {
     uint32_t milliseconds_since_sent;  // tcpi_last_data_sent; counts from the handshake while nothing has been sent
     uint32_t unacknowledged_segments;  // tcpi_unacked
-    uint8_t state;                     // tcpi_state
+    int is_closed;                     // tcpi_state is TCP_CLOSE: reset, or both ends have finished
 };
 int csockets_tcp_info(int fd, struct csockets_tcp_info *info);
 

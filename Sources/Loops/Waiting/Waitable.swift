@@ -94,6 +94,11 @@ package final class Waitable: Timed, @unchecked Sendable {
         }
     }
 
+    /// Whether somebody has the direction's turn now.
+    package func isTurnTaken(_ direction: Direction) -> Bool {
+        state.load(ordering: .acquiring) & Self.busy(direction) != 0
+    }
+
     /// Gives the turn to the first who waits for it, or back.
     package func giveTurn(_ direction: Direction) {
         var found = state.load(ordering: .relaxed)

@@ -1,5 +1,6 @@
 internal import Loops
 public import SocketCore
+internal import CSockets
 internal import Synchronization
 internal import SystemPackage
 
@@ -122,11 +123,17 @@ extension Connection {
         if case .done(let count) = result {
             waitable.isDrained = count > 0 && count < buffer.count
             if count == 0 {
-                if wasReset.load(ordering: .acquiring) { throw .connectionReset }
+                if endIsReset(fd) { throw .connectionReset }
                 hasPeerFinished = !hasStopped.load(ordering: .acquiring)
             }
         }
         return result
+    }
+
+    /// Whether what looks like the end is a reset that a send was told of, or is being told of by now.
+    private func endIsReset(_ fd: CInt) -> Bool {
+        if waitable.isTurnTaken(.send), let info = try? System.tcpInfo(fd), info.is_closed != 0 { return true }
+        return wasReset.load(ordering: .acquiring)
     }
 
     func attemptReceive(
