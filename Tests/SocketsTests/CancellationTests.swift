@@ -183,11 +183,14 @@ import Testing
     private func fullListener() async throws -> (Listener, [Connection]) {
         let listener = try Listener(on: "127.0.0.1:0", backlog: 0)
         var queued: [Connection] = []
-        while queued.count < 10 {
+        // One connect may be slow on a busy machine; the queue is full when two in a row find it so.
+        var refusals = 0
+        while queued.count < 10, refusals < 2 {
             do {
                 queued.append(try await Connection(to: listener.endpoint, timeout: .milliseconds(200)))
+                refusals = 0
             } catch {
-                return (listener, queued)
+                refusals += 1
             }
         }
         return (listener, queued)

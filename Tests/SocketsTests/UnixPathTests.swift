@@ -219,7 +219,6 @@ import Testing
         close(descriptor)
     }
 
-
     @Test func aPathThatIsNoTextIsItsListenersToRemove() async throws {
         let folder = temporaryPath("d")
         mkdir(folder, 0o700)
@@ -237,4 +236,5 @@ import Testing
         let path = temporaryPath("sock")
         #expect(throws: SocketError.self) { try Listener(on: "\(path)?\(parameter)") }
         #expect(access(path, F_OK) == -1)
-    }}
+    }
+}
