@@ -52,10 +52,13 @@ import TestSupport
         try await running(
             "serve", "echo", "127.0.0.1:0", "--show", "hex", "--grace", "1h", output: .unread
         ) { program in
-            let peer = try Peer(port: try await listeningPort(of: program))
+            let port = try await listeningPort(of: program)
+            let peer = try Peer(port: port)
             // Far more than a pipe holds, until the server waits for room.
             for _ in 0..<64 where peer.canSend(within: 500) { try peer.send(randomBytes(16384)) }
             program.send(SIGTERM)
+            // Two at once would be one to the kernel.
+            try await eventually(.seconds(20), "refusing") { (try? Peer(port: port)) == nil }
             program.send(SIGTERM)
             #expect(try await program.end(within: .seconds(10)) == 143)
         }

@@ -10,18 +10,18 @@ import Testing
         try await audited { _ in
             let loop = try EventLoop(name: "closing")
             let pairs = try (0..<50).map { _ in try WaitablePair() }
-            let log = Log<SocketError.Cause?>()
-            let wakes = Log<Wake>()
+            let log = Notes<SocketError.Cause?>()
+            let wakes = Notes<Wake>()
             let tasks = pairs.flatMap { pair in
                 [
-                    Task(executorPreference: loop) { wakes.append(try await pair.waitable.waitOnce()) },
+                    Task(executorPreference: loop) { wakes.add(try await pair.waitable.waitOnce()) },
                     Task(executorPreference: loop) {
-                        log.append(await cause { try await EventLoop.sleep(for: .seconds(3_600)) })
+                        log.add(await cause { try await EventLoop.sleep(for: .seconds(3_600)) })
                     },
                 ]
             }
             await loop.hasTurned()
-            #expect(log.count == 0 && wakes.count == 0)
+            #expect(log.all.count == 0 && wakes.all.count == 0)
             loop.close()
             try await within { for task in tasks { try await task.value } }
             // A continuation that is resumed a second time would trap in a debug build.
@@ -82,25 +82,25 @@ import Testing
 
     @Test func jobsThatAreQueuedRunBeforeTheEnd() async throws {
         let loop = try EventLoop(name: "closing")
-        let log = Log<Bool>()
+        let log = Notes<Bool>()
         let tasks = (0..<1_000).map { _ in
             Task(executorPreference: loop) {
                 await Task.yield()
-                log.append(true)
+                log.add(true)
             }
         }
         loop.close()
         try await within { for task in tasks { await task.value } }
-        #expect(log.count == 1_000)
+        #expect(log.all.count == 1_000)
     }
 
     // A task of the loop may wait, by yielding, for what another thread hands to the loop.
     @Test func jobsAndActionsAreTakenInUntilNoneIsLeft() async throws {
         let loop = try EventLoop(name: "closing")
-        let isOpen = Log<Bool>()
+        let isOpen = Notes<Bool>()
         let turns = Counter()
         let yielding = Task(executorPreference: loop) {
-            while isOpen.count == 0 && !Task.isCancelled {
+            while isOpen.all.count == 0 && !Task.isCancelled {
                 turns.add()
                 await Task.yield()
             }
@@ -112,12 +112,12 @@ import Testing
         let before = turns.value
         try await eventually { turns.value > before + 1_000 }
         defer { yielding.cancel() }
-        #expect(loop.execute { isOpen.append(true) })
+        #expect(loop.execute { isOpen.add(true) })
         try await within {
             await yielding.value
             try await closing.value
         }
-        #expect(isOpen.count == 1)
+        #expect(isOpen.all.count == 1)
     }
 
     @Test func closingTwiceIsAsClosingOnce() async throws {
@@ -172,16 +172,16 @@ import Testing
     @Test func loopsThatOpenAndCloseUnderFireLoseNoTask() async throws {
         for _ in 0..<200 {
             let loop = try EventLoop(name: "closing")
-            let ran = Log<Bool>()
+            let ran = Notes<Bool>()
             let pushing = (0..<3).map { _ in
                 Task {
-                    let tasks = (0..<30).map { _ in Task(executorPreference: loop) { ran.append(true) } }
+                    let tasks = (0..<30).map { _ in Task(executorPreference: loop) { ran.add(true) } }
                     for task in tasks { await task.value }
                 }
             }
             try await onThread { loop.close() }
             try await within { for task in pushing { await task.value } }
-            #expect(ran.count == 90)
+            #expect(ran.all.count == 90)
         }
     }
 }

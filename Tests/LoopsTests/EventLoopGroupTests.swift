@@ -51,14 +51,14 @@ import Testing
     @Test func aScopedGroupEndsWhenItsBodyThrows() async throws {
         struct Enough: Error {}
         try await audited { _ in
-            let log = Log<EventLoop>()
+            let log = Notes<EventLoop>()
             await #expect(throws: Enough.self) {
                 try await EventLoopGroup.run(loops: 2) { group in
-                    for loop in group.loops { log.append(loop) }
+                    for loop in group.loops { log.add(loop) }
                     throw Enough()
                 }
             }
-            #expect(log.count == 2)
+            #expect(log.all.count == 2)
             for loop in log.all { #expect(loop.isClosed) }
         }
     }

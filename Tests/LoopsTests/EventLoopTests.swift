@@ -70,9 +70,9 @@ import Testing
 
     @Test func jobsOfAnotherThreadRunInTheOrderTheyCame() async throws {
         try await withLoop { loop in
-            let log = Log<Int>()
+            let log = Notes<Int>()
             try await within {
-                let tasks = (0..<2_000).map { index in Task(executorPreference: loop) { log.append(index) } }
+                let tasks = (0..<2_000).map { index in Task(executorPreference: loop) { log.add(index) } }
                 for task in tasks { await task.value }
             }
             #expect(log.all == Array(0..<2_000))
@@ -81,13 +81,13 @@ import Testing
 
     @Test func jobsOfTheLoopsOwnThreadRunInTheOrderTheyCame() async throws {
         try await withLoop { loop in
-            let log = Log<Int>()
+            let log = Notes<Int>()
             try await within {
                 await withTaskExecutorPreference(loop) {
                     let tasks = (0..<500).map { index in
                         Task(executorPreference: loop) {
                             for round in 0..<3 {
-                                log.append(round * 500 + index)
+                                log.add(round * 500 + index)
                                 await Task.yield()
                             }
                         }
@@ -117,7 +117,7 @@ import Testing
     // A push that finds the loop about to sleep must wake it. Each round trip lets it fall asleep again.
     @Test func noJobFromAnyThreadIsLost() async throws {
         try await withLoop { loop in
-            let log = Log<Int>()
+            let log = Notes<Int>()
             try await within(.seconds(60)) {
                 await withTaskGroup { group in
                     for _ in 0..<4 {
@@ -125,7 +125,7 @@ import Testing
                             for _ in 0..<5_000 {
                                 await withCheckedContinuation { continuation in
                                     let isTaken = loop.execute {
-                                        log.append(1)
+                                        log.add(1)
                                         continuation.resume()
                                     }
                                     #expect(isTaken)
@@ -135,7 +135,7 @@ import Testing
                     }
                 }
             }
-            #expect(log.count == 20_000)
+            #expect(log.all.count == 20_000)
         }
     }
 

@@ -6,24 +6,24 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct RemoteQueueTests {
     @Test func whatIsTakenOutComesInTheOrderItWasPutIn() {
         let shared = Shared()
-        let log = Log<Int>()
+        let log = Notes<Int>()
         #expect(shared.isEmpty)
-        for index in 0..<100 { #expect(shared.push { log.append(index) }) }
+        for index in 0..<100 { #expect(shared.push { log.add(index) }) }
         #expect(!shared.isEmpty)
         shared.drain()
         #expect(log.all == Array(0..<100))
         #expect(shared.isEmpty)
         shared.drain()
-        #expect(log.count == 100)
+        #expect(log.all.count == 100)
     }
 
     @Test func whatIsPutInWhileTheQueueIsEmptiedComesNextTime() {
         let shared = Shared()
-        let log = Log<Int>()
+        let log = Notes<Int>()
         #expect(
             shared.push {
-                log.append(1)
-                _ = shared.push { log.append(2) }
+                log.add(1)
+                _ = shared.push { log.add(2) }
             })
         shared.drain()
         #expect(log.all == [1])
@@ -33,30 +33,30 @@ import Testing
 
     @Test func aClosedQueueGivesOutWhatItHasAndRefusesTheRest() {
         let shared = Shared()
-        let log = Log<Int>()
-        #expect(shared.push { log.append(1) })
+        let log = Notes<Int>()
+        #expect(shared.push { log.add(1) })
         shared.drain(closing: true)
         #expect(log.all == [1])
-        #expect(!shared.push { log.append(2) })
+        #expect(!shared.push { log.add(2) })
         shared.drain()
         shared.drain(closing: true)
-        #expect(!shared.push { log.append(3) })
+        #expect(!shared.push { log.add(3) })
         #expect(log.all == [1])
     }
 
     @Test func manyThreadsLoseNothingAndEachKeepsItsOrder() async throws {
         let shared = Shared()
-        let log = Log<(producer: Int, index: Int)>()
+        let log = Notes<(producer: Int, index: Int)>()
         try await within(.seconds(60)) {
             try await withThrowingTaskGroup { group in
                 for producer in 0..<4 {
                     group.addTask {
                         try await onThread {
-                            for index in 0..<5_000 { #expect(shared.push { log.append((producer, index)) }) }
+                            for index in 0..<5_000 { #expect(shared.push { log.add((producer, index)) }) }
                         }
                     }
                 }
-                group.addTask { try await onThread { while log.count < 20_000 { shared.drain() } } }
+                group.addTask { try await onThread { while log.all.count < 20_000 { shared.drain() } } }
                 try await group.waitForAll()
             }
         }

@@ -57,7 +57,7 @@ import Testing
     @Test func sleepsThatBeganInAnyOrderEndInTheOrderOfTheirMoments() async throws {
         try await withLoop { loop in
             var random = SeededGenerator(seed: 3)
-            let log = Log<Int>()
+            let log = Notes<Int>()
             // Far enough ahead for all of them to have begun.
             let start = Deadline.after(.milliseconds(600)).nanoseconds
             let tasks = (0..<300).shuffled(using: &random).map { index in
@@ -65,7 +65,7 @@ import Testing
                     let moment = Deadline(nanoseconds: start + UInt64(index) * 50_000)
                     let hasRung = try await Bell().wait(until: moment, .sleep)
                     #expect(!hasRung)
-                    log.append(index)
+                    log.add(index)
                 }
             }
             try await within { for task in tasks { try await task.value } }

@@ -16,14 +16,6 @@ func withLoop<R>(_ name: String = "test", _ body: (EventLoop) async throws -> R)
     return try await body(loop)
 }
 
-/// Runs a blocking body on a thread of its own: on a thread of the pool it could keep the test that is to wake it from
-/// running.
-func onThread<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
-    try await withCheckedThrowingContinuation { continuation in
-        startThread { continuation.resume(with: Result { try body() }) }
-    }
-}
-
 /// Starts a thread that nobody joins.
 func startThread(_ body: @escaping @Sendable () -> Void) {
     final class Start {
@@ -63,14 +55,6 @@ private let lastName = Atomic<Int>(0)
 /// A thread's name that no other test has; threads keep 15 bytes of it.
 func uniqueName() -> String {
     "t-\(lastName.wrappingAdd(1, ordering: .relaxed).newValue)"
-}
-
-/// What several threads note down, in the order they do.
-final class Log<Element: Sendable>: Sendable {
-    private let entries = Lock<[Element]>([])
-    var all: [Element] { entries.withLock { $0 } }
-    var count: Int { entries.withLock { $0.count } }
-    func append(_ element: Element) { entries.withLock { $0.append(element) } }
 }
 
 /// A waitable end of a Unix socket, and the end that makes it ready.
@@ -135,13 +119,6 @@ extension EventLoop {
             }
         }
     }
-}
-
-/// A number that several threads count up.
-final class Counter: Sendable {
-    private let count = Atomic<Int>(0)
-    var value: Int { count.load(ordering: .acquiring) }
-    func add() { count.add(1, ordering: .acquiringAndReleasing) }
 }
 
 /// The cause of the `SocketError` that `body` throws, if it throws one.

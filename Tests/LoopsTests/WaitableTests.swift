@@ -25,17 +25,17 @@ import Testing
             let pair = try WaitablePair()
             defer { pair.close() }
             #expect(pair.waitable.tryTakeTurn(direction) == .mine)
-            let log = Log<Int>()
+            let log = Notes<Int>()
             let tasks = (0..<50).map { index in
                 Task(executorPreference: loop) {
                     if try await pair.waitable.waitForTurn(direction, for: direction) != .ready { return }
-                    log.append(index)
+                    log.add(index)
                     await Task.yield()
                     pair.waitable.giveTurn(direction)
                 }
             }
             await loop.hasTurned()
-            #expect(log.count == 0)
+            #expect(log.all.count == 0)
             // Who is cancelled leaves the queue, and nobody else's place changes.
             for index in [0, 7, 49] { tasks[index].cancel() }
             await loop.hasTurned()
@@ -94,15 +94,15 @@ import Testing
             try await withLoop { loop in
                 let pair = try WaitablePair()
                 let raw = pair.waitable.rawValue
-                let wakes = Log<Wake>()
+                let wakes = Notes<Wake>()
                 let tasks = (0..<5).map { _ in
                     Task(executorPreference: loop) {
                         if pair.waitable.tryTakeTurn(.receive) != .mine {
-                            wakes.append(try await pair.waitable.waitForTurn(.receive, for: .receive))
+                            wakes.add(try await pair.waitable.waitForTurn(.receive, for: .receive))
                             return
                         }
                         try pair.waitable.register()
-                        wakes.append(await pair.waitable.wait(for: .receive))
+                        wakes.add(await pair.waitable.wait(for: .receive))
                         // Still in use: the number cannot have become another's.
                         #expect(ledger.open.contains(raw))
                         #expect(pair.waitable.isClosed)

@@ -23,7 +23,7 @@ package final class Counter: Sendable {
     package init() {}
 
     @discardableResult
-    package func add(_ number: Int) -> Int { count.wrappingAdd(number, ordering: .sequentiallyConsistent).newValue }
+    package func add(_ number: Int = 1) -> Int { count.wrappingAdd(number, ordering: .sequentiallyConsistent).newValue }
     package func raise(to least: Int) { count.max(least, ordering: .sequentiallyConsistent) }
     package var value: Int { count.load(ordering: .sequentiallyConsistent) }
 }
