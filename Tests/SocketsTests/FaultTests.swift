@@ -3,6 +3,11 @@ import Sockets
 import SystemPackage
 import TestSupport
 import Testing
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
 
 /// System calls that fail, come back early or do half of their work: nothing is lost, and nothing else is hurt.
 @Suite struct FaultTests {
@@ -206,6 +211,8 @@ import Testing
             } catch let error as SocketError {
                 #expect(error.cause == .system(.noMemory))
                 #expect(ledger.open.isEmpty)
+                // Nor a file at its path.
+                if kind == .unix { #expect(access(String(endpoint.dropFirst("unix:".count)), F_OK) == -1) }
             }
         }
     }

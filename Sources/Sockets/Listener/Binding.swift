@@ -68,7 +68,13 @@ enum Binding {
                 if address.family == AF_INET6 { try System.set(.onlyIPv6, to: onlyIPv6, of: raw) }
                 try System.bind(raw, to: address)
             }
-            let bound = try System.localAddress(raw)
+            let bound: SocketAddress
+            do throws(Errno) {
+                bound = try System.localAddress(raw)
+            } catch {
+                path?.remove()
+                throw error
+            }
             trace?.tell(.bound, of: raw)
             return Made(waitable: Waitable(descriptor, shortReadsDrain: false), address: bound, path: path)
         } catch {

@@ -35,7 +35,13 @@ struct UnixPath: Sendable {
             if (try? System.status(address)) == stale { try System.unlink(address) }
             try System.bind(descriptor, to: .unix(address))
         }
-        return UnixPath(path: address, status: try System.status(address))
+        do throws(Errno) {
+            return UnixPath(path: address, status: try System.status(address))
+        } catch {
+            // It was made a moment ago, by the bind.
+            try? System.unlink(address)
+            throw error
+        }
     }
 
     /// Whether a file is a socket of this user's that nobody listens on.
