@@ -23,8 +23,6 @@ int csockets_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 
 int csockets_ioctl_int(int fd, unsigned long request, int *value) { return ioctl(fd, request, value); }
 
-int csockets_status_flags(int fd) { return fcntl(fd, F_GETFL); }
-
 int csockets_set_nonblocking(int fd) {
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0) return -1;
@@ -39,7 +37,6 @@ int csockets_tcp_info(int fd, struct csockets_tcp_info *out) {
     memset(&info, 0, sizeof info);
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) return -1;
     out->milliseconds_since_sent = info.tcpi_last_data_sent;
-    out->unacknowledged_segments = info.tcpi_unacked;
     out->is_closed = info.tcpi_state == TCP_CLOSE;
     return 0;
 }

@@ -18,8 +18,7 @@ int csockets_eventfd(void);
 /// ioctl(2) whose argument is a pointer to one int.
 int csockets_ioctl_int(int fd, unsigned long request, int *value);
 
-/// fcntl(2): F_GETFL, and F_SETFL with O_NONBLOCK added.
-int csockets_status_flags(int fd);
+/// fcntl(2): F_SETFL with O_NONBLOCK added.
 int csockets_set_nonblocking(int fd);
 
 /// fcntl(2): F_SETFD with FD_CLOEXEC.
@@ -28,7 +27,6 @@ int csockets_set_close_on_exec(int fd);
 /// What TCP_INFO of tcp(7) knows, in the units of the kernel.
 struct csockets_tcp_info {
     uint32_t milliseconds_since_sent;  // tcpi_last_data_sent; counts from the handshake while nothing has been sent
-    uint32_t unacknowledged_segments;  // tcpi_unacked
     int is_closed;                     // tcpi_state is TCP_CLOSE: reset, or both ends have finished
 };
 int csockets_tcp_info(int fd, struct csockets_tcp_info *info);

@@ -41,7 +41,7 @@ package final class Waitable: Timed, @unchecked Sendable {
     let loopWord = Atomic<UInt>(0)
     /// How long a wait may last at the most, in nanoseconds; `.max` is without end.
     let idleLimit = Atomic<UInt64>(.max)
-    /// The task that `serve` runs for this socket, whose cancellation is watched for all of its waits at once.
+    /// The task that `serve` runs for this socket; `serve` wakes it when it is cancelled, so its waits need no handler.
     private let servedTask = Atomic<UInt>(0)
     let registrationError = Atomic<CInt>(0)
     /// Whether an event was seen after which a short read says nothing (rule 3).
