@@ -38,6 +38,7 @@ let package = Package(
             name: "Sockets",
             dependencies: [
                 "CSockets", "SocketCore", "Loops", .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "DequeModule", package: "swift-collections"),
             ],
             swiftSettings: swift),
         .target(

@@ -28,6 +28,12 @@ extension SocketOption where Value == Bool {
     public static var noDelay: Self { .init(CInt(IPPROTO_TCP), TCP_NODELAY) }
     /// Whether an IPv6 socket refuses IPv4 peers (`IPV6_V6ONLY`).
     public static var onlyIPv6: Self { .init(CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
+    /// Whether datagrams may be sent to broadcast addresses (`SO_BROADCAST`).
+    public static var broadcast: Self { .init(SOL_SOCKET, SO_BROADCAST) }
+    package static var multicastLoop4: Self { .init(CInt(IPPROTO_IP), IP_MULTICAST_LOOP) }
+    package static var multicastLoop6: Self { .init(CInt(IPPROTO_IPV6), IPV6_MULTICAST_LOOP) }
+    /// Whether each datagram says how many were dropped before it for want of room (`SO_RXQ_OVFL`); on for UDP.
+    package static var tellsOverflow: Self { .init(SOL_SOCKET, SO_RXQ_OVFL) }
     /// Whether urgent bytes stay in their place in the stream (`SO_OOBINLINE`).
     public static var urgentInline: Self { .init(SOL_SOCKET, SO_OOBINLINE) }
 }
@@ -41,6 +47,9 @@ extension SocketOption where Value == Int {
     public static var sendBuffer: Self { .init(SOL_SOCKET, SO_SNDBUF) }
     /// The size of the kernel's receive buffer in bytes; the kernel doubles what is set (`SO_RCVBUF`).
     public static var receiveBuffer: Self { .init(SOL_SOCKET, SO_RCVBUF) }
+    package static var multicastHops4: Self { .init(CInt(IPPROTO_IP), IP_MULTICAST_TTL) }
+    package static var multicastHops6: Self { .init(CInt(IPPROTO_IPV6), IPV6_MULTICAST_HOPS) }
+    package static var multicastInterface6: Self { .init(CInt(IPPROTO_IPV6), IPV6_MULTICAST_IF) }
     /// Seconds of silence before the first keep-alive probe (`TCP_KEEPIDLE`).
     public static var keepAliveIdle: Self { .init(CInt(IPPROTO_TCP), TCP_KEEPIDLE) }
     /// Milliseconds that sent bytes may stay unacknowledged before the connection is given up (`TCP_USER_TIMEOUT`).

@@ -18,11 +18,26 @@ protocol DrivenSocket: AnyObject, Sendable {
     func turn(for direction: Direction) throws(SocketError) -> Direction
     /// Whether received bytes are held back, so that a receive need not wait.
     var holdsUnread: Bool { get }
+    /// Whether this side has ended a direction, and verbs in it find it closed.
+    func hasEnded(_ direction: Direction) -> Bool
     func error(_ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError
 }
 
 extension DrivenSocket {
+    /// Asks the system something about the socket, or sets it.
+    func ask<R>(_ question: (CInt) throws(Errno) -> R) throws(SocketError) -> R {
+        do throws(Errno) {
+            if let answer = try waitable.use(question) { return answer }
+        } catch {
+            throw self.error(.option, .system(error))
+        }
+        throw error(.option, .closed)
+    }
+}
+
+extension DrivenSocket {
     var holdsUnread: Bool { false }
+    func hasEnded(_ direction: Direction) -> Bool { false }
     func turn(for direction: Direction) throws(SocketError) -> Direction { direction }
 }
 
@@ -107,7 +122,7 @@ extension DrivenSocket {
         _ operation: SocketError.Operation, _ direction: Direction, _ waited: UInt64
     ) throws(SocketError) {
         let cause: SocketError.Cause
-        if waitable.isClosed || waitable.isLoopClosed {
+        if waitable.isClosed || waitable.isLoopClosed || hasEnded(direction) {
             cause = .closed
         } else if let failure = waitable.failure {
             cause = .system(failure)

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <sys/epoll.h>
 
+#include "Datagrams.h"
+
 /// accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC.
 int csockets_accept(int fd, struct sockaddr *address, socklen_t *length);
 

@@ -10,7 +10,7 @@ package enum Wake: UInt8, Sendable {
 /// Whoever waits: a task's continuation or a thread's parker, packed into a word so that it can be taken atomically.
 ///
 /// In debug builds the continuation is a checked one, so that a second resume or none is caught.
-struct Waiter {
+package struct Waiter: Sendable {
     /// A pointer; its second-lowest bit says that it is a parker's. Never 0 or 1: those mean that nobody waits.
     let word: UInt
 
@@ -44,7 +44,7 @@ struct Waiter {
     }
 
     /// Ends the wait. Whoever took the waiter out of its word does this, exactly once.
-    func resume(_ wake: Wake) {
+    package func resume(_ wake: Wake) {
         if word & Self.parkerBit != 0 {
             guard let pointer = UnsafeRawPointer(bitPattern: word & ~Self.parkerBit) else { return }
             // Safety: the thread stays parked, and its parker alive, until this has been told.
@@ -60,7 +60,7 @@ struct Waiter {
     }
 
     /// Suspends the calling task until its waiter, which `install` puts somewhere, is resumed.
-    static func suspend(_ install: (Waiter) -> Void) async -> Wake {
+    package static func suspend(_ install: (Waiter) -> Void) async -> Wake {
         #if DEBUG
             await withCheckedContinuation { install(Waiter($0)) }
         #else

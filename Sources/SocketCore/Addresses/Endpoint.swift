@@ -16,6 +16,9 @@ public struct Endpoint: Hashable, Sendable {
 
         /// Whether its places are paths and abstract names.
         var isUnix: Bool { self == .unix || self == .unixDatagram }
+
+        /// Whether messages keep their borders there, and there are no connections.
+        public var carriesDatagrams: Bool { self == .udp || self == .unixDatagram }
     }
 
     /// Where.

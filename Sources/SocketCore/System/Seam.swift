@@ -4,6 +4,7 @@ internal import Synchronization
 /// The names of the system calls that Pier makes, as a test speaks of them.
 package enum SystemCall: String, Sendable, Hashable, CaseIterable {
     case socket, socketpair, bind, listen, accept, connect, receive, send, shutdown, close
+    case receiveDatagrams, sendDatagrams
     case getsockname, getpeername, getsockopt, setsockopt, ioctl, fcntl, fchmod, unlink, stat
     case read, write, poll, epollCreate, epollControl, epollWait, eventfd
 }

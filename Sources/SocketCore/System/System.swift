@@ -6,7 +6,8 @@ package import CSockets
 #endif
 package import SystemPackage
 
-// Every system call that Pier makes is in this file, one function a call, each through the seam (Seam.swift).
+// Every system call that Pier makes is in this file and in System+Datagrams.swift, one function a call, each through the
+// seam (Seam.swift).
 //
 // A function here never waits, keeps no state and has no policy. EINTR is retried in `result`, and nowhere else, but for
 // the three calls whose answer to it differs: connect (it goes on by itself), close (the descriptor is gone), and poll
@@ -15,7 +16,7 @@ package import SystemPackage
 /// The system calls, as Swift functions that throw `Errno`.
 package enum System {
     /// Makes `call`, again while a signal interrupts it, and gives its result or throws what errno says.
-    private static func result(
+    static func result(
         _ call: SystemCall, _ descriptor: CInt, _ body: () -> CInt
     ) throws(Errno) -> CInt {
         while true {
@@ -40,7 +41,7 @@ package enum System {
     }
 
     /// The same for a call that moves bytes: would-block is a value, and a test may shorten it.
-    private static func transfer(
+    static func transfer(
         _ call: SystemCall, _ descriptor: CInt, _ direction: Direction, count: Int, _ body: (Int) -> Int
     ) throws(Errno) -> Attempt<Int> {
         while true {

@@ -239,10 +239,8 @@ struct Route {
     var addresses: [SocketAddress] = []
     var name: (String, port: UInt16)?
 
-    init(to endpoint: Endpoint) throws(SocketError) {
-        guard endpoint.transport == .tcp || endpoint.transport == .unix else {
-            throw endpoint.refused(.connect, "a stream is needed here: tcp or unix, not \(endpoint.transport.rawValue)")
-        }
+    init(to endpoint: Endpoint, by kind: SocketKind = .stream) throws(SocketError) {
+        try kind.check(endpoint, .connect)
         switch endpoint.place {
         case .address(let address): addresses = [address]
         case .name(let name, let port): self.name = (name, port)

@@ -115,15 +115,6 @@ public final class Connection: Sendable {
         try ask { (fd) throws(Errno) in try System.set(option, to: value, of: fd) }
     }
 
-    private func ask<R>(_ question: (CInt) throws(Errno) -> R) throws(SocketError) -> R {
-        do throws(Errno) {
-            if let answer = try waitable.use(question) { return answer }
-        } catch {
-            throw self.error(.option, .system(error))
-        }
-        throw error(.option, .closed)
-    }
-
     /// Calls `body` with the descriptor, for what Pier does not wrap. It stays open until `body` returns, even if another
     /// thread closes the connection; it is non-blocking, and `body` must not close it.
     ///
@@ -199,12 +190,14 @@ extension Connection {
 }
 
 /// Makes a descriptor fit for us, after `check` found it to be what it should be; shared by what adopts descriptors.
-func adopt<R>(_ descriptor: CInt, _ check: (CInt) throws(Errno) -> R) throws(Errno) -> R {
+func adopt<R>(
+    _ descriptor: CInt, as expected: CInt = System.kindStream, _ check: (CInt) throws(Errno) -> R
+) throws(Errno) -> R {
     var kind: CInt = 0
     _ = try withUnsafeMutableBytes(of: &kind) { (bytes) throws(Errno) in
         try System.getOption(descriptor, SOL_SOCKET, SO_TYPE, bytes)
     }
-    guard kind == System.kindStream else { throw Errno(rawValue: ESOCKTNOSUPPORT) }
+    guard kind == expected else { throw Errno(rawValue: ESOCKTNOSUPPORT) }
     let found = try check(descriptor)
     try System.makeNonBlocking(descriptor)
     try System.makeCloseOnExec(descriptor)

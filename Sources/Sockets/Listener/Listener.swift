@@ -55,7 +55,7 @@ public final class Listener: Sendable {
     /// Never waits; throws as `init(on:)` does. Corresponds to `socket(2)` and `bind(2)`.
     public init(bound endpoint: Endpoint, duplex: Duplex? = nil, trace: Trace? = nil) throws(SocketError) {
         let rule = try endpoint.duplex(or: duplex)
-        let made = try Binding.make(endpoint, trace: trace)
+        let made = try Binding.make(endpoint, .stream, trace: trace)
         self.trace = trace
         self.duplex = rule
         address = made.address
@@ -86,7 +86,7 @@ public final class Listener: Sendable {
 
     /// Throws what `init(on:)` would throw for the endpoint's words alone, without touching the system.
     package static func check(_ endpoint: Endpoint) throws(SocketError) {
-        _ = try Binding.target(of: endpoint)
+        _ = try Binding.target(of: endpoint, for: .stream)
     }
 
     /// Lets clients connect; up to `backlog` of them queue until they are accepted. May be called again with another number.

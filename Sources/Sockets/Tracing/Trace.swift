@@ -90,6 +90,12 @@ public struct Trace: Sendable {
         case came(Int)
         /// So many bytes were passed on to the kernel: all that there were to send.
         case taken(Int)
+        /// A datagram of so many bytes came.
+        case datagram(Int, from: SocketAddress)
+        /// So many datagrams came, by one system call.
+        case datagrams(Int)
+        /// The receiver's queue is full, and the datagram is still here.
+        case receiverFull
         /// The peer has finished sending.
         case finished
         /// A client connected from this address.
@@ -110,6 +116,11 @@ public struct Trace: Sendable {
             case .came(let count): "\(count) bytes came"
             case .taken(1): "1 byte was passed on"
             case .taken(let count): "all \(count) bytes were passed on"
+            case .datagram(let count, let sender):
+                "a datagram of \(count) byte\(count == 1 ? "" : "s") came from \(sender)"
+            case .datagrams(1): "1 datagram came"
+            case .datagrams(let count): "\(count) datagrams came"
+            case .receiverFull: "the receiver's queue was full"
             case .finished: "the peer finished sending"
             case .client(let address): "\(address) connected"
             case .connected: "the peer's system answered"

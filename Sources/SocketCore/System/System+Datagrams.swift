@@ -1,0 +1,153 @@
+internal import CSockets
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+package import SystemPackage
+
+// Datagrams, several in one system call.
+
+extension System {
+    /// The most datagrams that one call moves.
+    package static let mostDatagrams = Int(CSOCKETS_BATCH)
+
+    /// Receives up to `most` datagrams of up to `room` bytes each, and hands each to `take` (`recvmmsg(2)`).
+    ///
+    /// One that is larger than the room is cut, and says so. What `take` is given is valid only while it runs. With
+    /// `takesControl` the kernel tells what comes beside the bytes; a Unix peer could then send descriptors too.
+    package static func receiveDatagrams(
+        _ descriptor: CInt, atMost most: Int, room: Int, takesControl: Bool,
+        _ take: (borrowing ReceivedDatagram) -> Void
+    ) throws(Errno) -> Attempt<ReceivedBatch> {
+        var limit = most
+        let attempt = try transfer(.receiveDatagrams, descriptor, .receive, count: most) {
+            limit = $0
+            return Int(csockets_receive_datagrams(descriptor, CInt(clamping: $0), max(room, 1), takesControl ? 1 : 0))
+        }
+        guard case .done(let count) = attempt else { return .wait(.receive) }
+        var raw = csockets_datagram()
+        for index in 0..<count {
+            csockets_received_datagram(CInt(clamping: index), &raw)
+            take(ReceivedDatagram(raw))
+        }
+        return .done(ReceivedBatch(count: count, isAll: count < limit))
+    }
+
+    /// What one call has received.
+    package struct ReceivedBatch {
+        package let count: Int
+        /// Whether the call stopped because no more had come: fewer came than there was room for.
+        package let isAll: Bool
+    }
+
+    /// One datagram where the kernel has put it.
+    package struct ReceivedDatagram: ~Copyable {
+        private let raw: csockets_datagram
+
+        init(_ raw: csockets_datagram) {
+            self.raw = raw
+        }
+
+        package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: raw.bytes, count: raw.length) }
+        package var isTruncated: Bool { raw.is_truncated != 0 }
+        /// Whose it is; a Unix sender without a name is `unnamed`.
+        package var sender: SocketAddress {
+            SocketAddress(kernel: UnsafeRawBufferPointer(start: raw.peer, count: Int(raw.peer_length))) ?? .unnamed
+        }
+        package var passage: Passage {
+            Passage(hops: raw.hops, localFamily: raw.local_family, local: raw.local)
+        }
+        /// How many the kernel had dropped so far because the socket's queue was full, where it tells (SO_RXQ_OVFL).
+        package var overflows: UInt32? { raw.overflows < 0 ? nil : UInt32(truncatingIfNeeded: raw.overflows) }
+    }
+
+    /// How a datagram came here, or is to leave: what the kernel tells and takes beside its bytes.
+    package struct Passage: Sendable {
+        /// How many hops it has left, or -1 for what the kernel does by itself (IP_TTL, IPV6_HOPLIMIT).
+        package var hops: CInt
+        /// This machine's address that it came to: an answer from another would be a stranger's (IP_PKTINFO).
+        fileprivate var localFamily: CInt
+        fileprivate var local: RawAddress
+
+        package typealias RawAddress = (
+            UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8,
+            UInt8
+        )
+
+        fileprivate init(hops: CInt, localFamily: CInt, local: RawAddress) {
+            self.hops = hops
+            self.localFamily = localFamily
+            self.local = local
+        }
+
+        /// As the kernel does by itself.
+        package static let usual = Passage(
+            hops: -1, localFamily: 0, local: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+    }
+
+    /// A datagram that is to be sent; without an address, to the peer of a connected socket.
+    package struct Outgoing {
+        let bytes: UnsafeRawBufferPointer
+        let address: SocketAddress?
+        let passage: Passage
+
+        /// The bytes must stay where they are until the call has been made.
+        package init(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: Passage = .usual) {
+            self.bytes = bytes
+            self.address = address
+            self.passage = passage
+        }
+
+        fileprivate func put(at index: Int) -> CInt {
+            let put = { (peer: UnsafePointer<sockaddr>?, length: socklen_t) -> CInt in
+                var raw = csockets_datagram(
+                    bytes: bytes.baseAddress, length: bytes.count, peer: peer, peer_length: length, is_truncated: 0,
+                    hops: passage.hops, local_family: passage.localFamily, local: passage.local, overflows: -1)
+                return csockets_put_datagram(CInt(clamping: index), &raw)
+            }
+            return address.map { $0.withSockAddr { put($0, $1) } } ?? put(nil, 0)
+        }
+    }
+
+    /// Sends up to `count` datagrams, of which `datagram` gives each by its number; how many went (`sendmmsg(2)`).
+    ///
+    /// A datagram goes whole or not at all. An error is the first one's; those before a later one that fails have gone.
+    package static func sendDatagrams(
+        _ descriptor: CInt, count: Int, _ datagram: (Int) -> Outgoing
+    ) throws(Errno) -> Attempt<Int> {
+        let count = min(count, mostDatagrams)
+        return try transfer(.sendDatagrams, descriptor, .send, count: count) { most in
+            for index in 0..<most where datagram(index).put(at: index) < 0 { return -1 }
+            return Int(csockets_send_datagrams(descriptor, CInt(clamping: most)))
+        }
+    }
+
+    /// Has a socket tell with each datagram which of this machine's addresses it came to.
+    package static func tellDestination(_ descriptor: CInt, family: CInt) throws(Errno) {
+        _ = try result(.setsockopt, descriptor) { csockets_tell_destination(descriptor, family) }
+    }
+
+    /// Has a socket tell with each datagram how many hops it had left.
+    package static func tellHops(_ descriptor: CInt, family: CInt) throws(Errno) {
+        _ = try result(.setsockopt, descriptor) { csockets_tell_hops(descriptor, family) }
+    }
+
+    /// Joins or leaves a multicast group.
+    package static func joinGroup(
+        _ descriptor: CInt, _ group: SocketAddress, interface: UInt32, joins: Bool
+    ) throws(Errno) {
+        _ = try result(.setsockopt, descriptor) {
+            group.withSockAddr { csockets_join_group(descriptor, joins ? 1 : 0, $0, $1, interface) }
+        }
+    }
+
+    /// By which interface IPv4 datagrams to groups leave; 0 is the system's choice.
+    package static func setMulticastInterface(_ descriptor: CInt, _ interface: UInt32) throws(Errno) {
+        var request = ip_mreqn()
+        request.imr_ifindex = CInt(clamping: interface)
+        try withUnsafeBytes(of: &request) { (bytes) throws(Errno) in
+            try setOption(descriptor, CInt(IPPROTO_IP), IP_MULTICAST_IF, bytes)
+        }
+    }
+}

@@ -1,0 +1,195 @@
+internal import Loops
+public import SocketCore
+internal import SystemPackage
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+extension DatagramSocket {
+    // MARK: Bound
+
+    /// Binds to an endpoint, such as `udp://127.0.0.5:8520`, `udp://:8520` (every address of this machine) or
+    /// `unix-dgram:///run/a.sock`, to talk to anybody. Port 0 means a free port.
+    ///
+    /// Never waits, so it takes addresses and `localhost`, and refuses other names. A Unix path gets the mode 0600 from its
+    /// first moment; a path that a dead socket of this user left behind is taken over. Throws `SocketError`. Corresponds to
+    /// `socket(2)` and `bind(2)`.
+    public convenience init(on endpoint: String, trace: Trace? = nil) throws(SocketError) {
+        try self.init(on: Endpoint.parsed(endpoint, for: .bind), trace: trace)
+    }
+
+    /// Binds to an endpoint; see `init(on: String)`.
+    public convenience init(on endpoint: Endpoint, trace: Trace? = nil) throws(SocketError) {
+        let made = try Binding.make(endpoint, .datagram, trace: trace)
+        do throws(Errno) {
+            if endpoint.transport == .udp { try Self.prepare(made) }
+        } catch {
+            made.path?.remove()
+            throw SocketError(.bind, .system(error), local: made.address, target: "\(endpoint)")
+        }
+        self.init(
+            made.waitable, endpoint.transport, bound: made.address, remote: nil, path: made.path, trace: trace)
+    }
+
+    /// Throws what `init(on:)` would throw for the endpoint's words alone, without touching the system.
+    package static func check(_ endpoint: Endpoint) throws(SocketError) {
+        _ = try Binding.target(of: endpoint, for: .datagram)
+    }
+
+    /// What a bound UDP socket needs beside its address.
+    private static func prepare(_ made: Binding.Made) throws(Errno) {
+        let fd = made.waitable.rawValue
+        try System.set(.tellsOverflow, to: true, of: fd)
+        // Many senders may send at the same moment; the system cuts it to net.core.rmem_max.
+        try System.set(.receiveBuffer, to: wantedReceiveBuffer, of: fd)
+        // On every address, an answer leaves from the address that was asked, or its asker would not know it.
+        if made.address.isEveryAddress { try System.tellDestination(fd, family: made.address.family) }
+    }
+
+    private static let wantedReceiveBuffer = 4 << 20
+
+    // MARK: Connected
+
+    /// Connects to an endpoint, such as `udp://127.0.0.5:8520`: what is sent goes there, and only its datagrams come.
+    ///
+    /// Waits only while a name is resolved, `timeout` at the most; nobody is asked whether he is there. `source` is the
+    /// address to send from. A Unix socket gets an abstract name of its own, so that it can be answered. Throws
+    /// `SocketError`. Corresponds to `getaddrinfo(3)`, `socket(2)`, `bind(2)` and `connect(2)`.
+    public convenience init(
+        to endpoint: String, from source: SocketAddress? = nil, timeout: Duration? = nil, trace: Trace? = nil
+    ) async throws(SocketError) {
+        try await self.init(
+            to: Endpoint.parsed(endpoint, for: .connect), from: source, timeout: timeout, trace: trace)
+    }
+
+    /// Connects to an endpoint; waits and throws as `init(to: String)` does.
+    public convenience init(
+        to endpoint: Endpoint, from source: SocketAddress? = nil, timeout: Duration? = nil, trace: Trace? = nil
+    ) async throws(SocketError) {
+        let route = try Route(to: endpoint, by: .datagram)
+        var addresses = route.addresses
+        if let (name, port) = route.name {
+            let deadline = timeout.map { Deadline.after($0) } ?? .never
+            addresses = try await Resolver.addresses(of: name, port: port, until: deadline)
+        }
+        try self.init(toOneOf: addresses, endpoint.transport, from: source, trace: trace)
+    }
+
+    /// Connects to an endpoint, such as `udp://127.0.0.5:8520`: what is sent goes there, and only its datagrams come.
+    ///
+    /// Blocks the thread as the form with `await` suspends the task, and throws the same.
+    @available(*, noasync)
+    public convenience init(
+        to endpoint: String, from source: SocketAddress? = nil, timeout: Duration? = nil, trace: Trace? = nil
+    ) throws(SocketError) {
+        try self.init(to: Endpoint.parsed(endpoint, for: .connect), from: source, timeout: timeout, trace: trace)
+    }
+
+    /// Connects to an endpoint; blocks and throws as `init(to: String)` does.
+    @available(*, noasync)
+    public convenience init(
+        to endpoint: Endpoint, from source: SocketAddress? = nil, timeout: Duration? = nil, trace: Trace? = nil
+    ) throws(SocketError) {
+        let route = try Route(to: endpoint, by: .datagram)
+        var addresses = route.addresses
+        if let (name, port) = route.name {
+            let deadline = timeout.map { Deadline.after($0) } ?? .never
+            addresses = try Resolver.addressesBlocking(of: name, port: port, until: deadline)
+        }
+        try self.init(toOneOf: addresses, endpoint.transport, from: source, trace: trace)
+    }
+
+    /// The first address that the system has a way to.
+    private convenience init(
+        toOneOf addresses: [SocketAddress], _ transport: Endpoint.Transport, from source: SocketAddress?, trace: Trace?
+    ) throws(SocketError) {
+        var last = Errno.addressNotAvailable
+        var tried = addresses.first
+        for address in addresses where source == nil || source?.family == address.family {
+            do throws(Errno) {
+                let descriptor = try Self.connected(to: address, from: source ?? Self.unbound(address), trace)
+                let bound = try System.localAddress(descriptor.rawValue)
+                self.init(
+                    Waitable(descriptor, shortReadsDrain: true), transport, bound: bound, remote: address, path: nil,
+                    trace: trace)
+                return
+            } catch {
+                (last, tried) = (error, address)
+            }
+        }
+        throw SocketError(
+            .connect, .system(last), remote: tried, target: tried.map { "\(transport.rawValue) \($0)" })
+    }
+
+    /// Where a socket is bound that nobody has bound: a Unix one to a name that the system makes up (unix(7), autobind).
+    private static func unbound(_ address: SocketAddress) -> SocketAddress? {
+        address.family == AF_UNIX ? .unnamed : nil
+    }
+
+    private static func connected(
+        to address: SocketAddress, from source: SocketAddress?, _ trace: Trace?
+    ) throws(Errno) -> Descriptor {
+        let descriptor = try System.socket(family: address.family, kind: System.kindDatagram)
+        trace?.tell(.created, of: descriptor.rawValue)
+        if let source { try System.bind(descriptor.rawValue, to: source) }
+        if address.family != AF_UNIX { try System.set(.tellsOverflow, to: true, of: descriptor.rawValue) }
+        // Datagrams need no answer to a connect; the system only looks for a way and keeps the address.
+        _ = try System.connect(descriptor.rawValue, to: address)
+        trace?.tell(.connected, of: descriptor.rawValue)
+        return descriptor
+    }
+
+    // MARK: Made elsewhere
+
+    /// Two connected ends in this process (`socketpair(2)`, Unix).
+    ///
+    /// Never waits. Throws `.system` when the process has no descriptors left.
+    public static func pair(trace: Trace? = nil) throws(SocketError) -> (DatagramSocket, DatagramSocket) {
+        let made: (CInt, CInt)
+        do throws(Errno) {
+            made = try System.socketPair(family: AF_UNIX, kind: System.kindDatagram)
+        } catch {
+            throw SocketError(.connect, .system(error), target: "unix-dgram pair")
+        }
+        let end = { (raw: CInt) in
+            DatagramSocket(
+                Waitable(Descriptor(owning: raw), shortReadsDrain: true), .unixDatagram, bound: .unnamed,
+                remote: .unnamed, path: nil, trace: trace)
+        }
+        return (end(made.0), end(made.1))
+    }
+
+    /// Takes over a datagram socket that was made elsewhere, and makes it non-blocking and close-on-exec. From then on it is
+    /// this object's to close, unless this throws. A Unix path stays when it closes.
+    ///
+    /// Never waits. Throws when it is no datagram socket. Corresponds to `fcntl(2)`.
+    public convenience init(adopting descriptor: CInt, trace: Trace? = nil) throws(SocketError) {
+        let local: SocketAddress
+        let remote: SocketAddress?
+        do throws(Errno) {
+            (local, remote) = try adopt(descriptor, as: System.kindDatagram) { (fd) throws(Errno) in
+                (try System.localAddress(fd), try? System.remoteAddress(fd))
+            }
+        } catch {
+            throw SocketError(.adopt, .system(error), target: "descriptor \(descriptor)")
+        }
+        let transport: Endpoint.Transport = local.family == AF_UNIX ? .unixDatagram : .udp
+        self.init(
+            Waitable(Descriptor(owning: descriptor), shortReadsDrain: true), transport, bound: local, remote: remote,
+            path: nil, trace: trace)
+        waitable.markShared()
+    }
+}
+
+extension SocketAddress {
+    /// Whether it stands for every address of this machine.
+    var isEveryAddress: Bool {
+        switch self {
+        case .ipv4(let address, _): address == .any
+        case .ipv6(let address, _, _): address == .any
+        case .unix: false
+        }
+    }
+}

@@ -1,0 +1,65 @@
+internal import Loops
+public import SocketCore
+internal import SystemPackage
+
+extension DatagramSocket {
+    // MARK: In a task
+
+    /// Receives one datagram, with its sender. One that is longer than `count` bytes is cut, and says so.
+    ///
+    /// Waits until one comes, or the socket is closed, cancelled or out of time. Throws `SocketError`; on a connected socket
+    /// `Errno.connectionRefused` says that an earlier datagram found nobody there (ICMP, RFC 1122), and the socket lives on.
+    /// Corresponds to `recvmmsg(2)`: what came along with it is kept for the next call.
+    public func receive(upTo count: Int = .max) async throws(SocketError) -> Datagram {
+        try await perform(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
+            try attemptReceive(fd, upTo: count)
+        }
+    }
+
+    // MARK: In a thread
+
+    /// Receives one datagram, with its sender. One that is longer than `count` bytes is cut, and says so.
+    ///
+    /// Blocks the thread as the form with `await` suspends the task, and throws the same.
+    @available(*, noasync)
+    public func receive(upTo count: Int = .max) throws(SocketError) -> Datagram {
+        try performBlocking(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
+            try attemptReceive(fd, upTo: count)
+        }
+    }
+
+    // MARK: The attempt
+
+    private static func outcome(_ datagram: Datagram) -> Trace.Outcome {
+        .datagram(datagram.bytes.count, from: datagram.sender)
+    }
+
+    private func attemptReceive(_ fd: CInt, upTo count: Int) throws(Errno) -> Attempt<Datagram> {
+        if let held = ahead.take(upTo: count) { return .done(held) }
+        var first: Datagram?
+        let attempt = try attemptReceiveBatch(fd) { received in
+            if first == nil { first = Datagram(received, upTo: count) } else { ahead.append(received) }
+        }
+        guard case .done = attempt, let first else { return .wait(.receive) }
+        return .done(first)
+    }
+
+    /// All that one system call gets; how many that were.
+    func attemptReceiveBatch(
+        _ fd: CInt, _ take: (borrowing System.ReceivedDatagram) -> Void
+    ) throws(Errno) -> Attempt<Int> {
+        let isUDP = transport == .udp
+        let attempt = try System.receiveDatagrams(
+            fd, atMost: System.mostDatagrams, room: largestReceive, takesControl: isUDP
+        ) { received in
+            if isUDP { note(overflows: received.overflows) }
+            take(received)
+        }
+        switch attempt {
+        case .wait(let direction): return .wait(direction)
+        case .done(let batch):
+            waitable.isDrained = batch.isAll
+            return .done(batch.count)
+        }
+    }
+}

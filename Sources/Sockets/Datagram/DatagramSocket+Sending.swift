@@ -1,0 +1,139 @@
+internal import Loops
+public import SocketCore
+internal import SystemPackage
+
+// A datagram goes whole or not at all, so sends cannot mix. One that finds the socket's own buffer full waits its turn, as
+// all others must then. But where the receiver's queue is full (a Unix socket's, which nobody can be polled for) only the
+// sends to that receiver wait, without a turn, by looking again ever more rarely.
+
+extension DatagramSocket {
+    // MARK: In a task
+
+    /// Sends one datagram: to the peer of a connected socket, or to an address.
+    ///
+    /// Waits while the kernel's buffer, or the queue of a Unix receiver, is full. Throws `SocketError`, and the socket lives
+    /// on: `Errno.messageTooLong` for more than UDP carries (65 507 bytes over IPv4), `Errno.connectionRefused` where nobody
+    /// is there any more, `Errno.permissionDenied` for a broadcast without `SocketOption.broadcast`. That it was sent does
+    /// not say that it arrives. Corresponds to `sendmsg(2)`.
+    public func send(_ bytes: [UInt8], to address: SocketAddress? = nil) async throws(SocketError) {
+        try await send(pointer(to: bytes.span.bytes), to: address, by: .usual)
+    }
+
+    /// Sends a text as one datagram, in UTF-8. Waits and throws as `send(_: [UInt8], to:)` does.
+    public func send(_ text: String, to address: SocketAddress? = nil) async throws(SocketError) {
+        let bytes = Array(text.utf8)
+        try await send(pointer(to: bytes.span.bytes), to: address, by: .usual)
+        withExtendedLifetime(bytes) {}
+    }
+
+    /// Sends the bytes of a raw span as one datagram, without copying. Waits and throws as `send(_: [UInt8], to:)` does.
+    public func send(_ bytes: RawSpan, to address: SocketAddress? = nil) async throws(SocketError) {
+        try await send(pointer(to: bytes), to: address, by: .usual)
+    }
+
+    func send(
+        _ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: System.Passage
+    ) async throws(SocketError) {
+        var patience = Patience(self)
+        while true {
+            let isSent: Bool
+            do throws(SocketError) {
+                isSent = try await perform(.send, .send, outcome: { Self.outcome($0, bytes) }) { (fd) throws(Errno) in
+                    try attemptSend(fd, bytes, to: address, by: passage)
+                }
+            } catch {
+                throw self.error(.send, error.cause, with: address ?? remoteAddress)
+            }
+            if isSent { return }
+            let pause = try patience.pause(for: address)
+            do throws(SocketError) {
+                try await EventLoop.sleep(for: pause)
+            } catch {
+                throw self.error(.send, error.cause, with: address ?? remoteAddress)
+            }
+        }
+    }
+
+    // MARK: In a thread
+
+    /// Sends one datagram: to the peer of a connected socket, or to an address.
+    ///
+    /// Blocks the thread as the form with `await` suspends the task, and throws the same.
+    @available(*, noasync)
+    public func send(_ bytes: [UInt8], to address: SocketAddress? = nil) throws(SocketError) {
+        try send(bytes.span.bytes, to: address)
+    }
+
+    /// Sends a text as one datagram, in UTF-8. Blocks and throws as `send(_: [UInt8], to:)` does.
+    @available(*, noasync)
+    public func send(_ text: String, to address: SocketAddress? = nil) throws(SocketError) {
+        try send(Array(text.utf8), to: address)
+    }
+
+    /// Sends the bytes of a raw span as one datagram, without copying. Blocks and throws as `send(_: [UInt8], to:)` does.
+    @available(*, noasync)
+    public func send(_ bytes: RawSpan, to address: SocketAddress? = nil) throws(SocketError) {
+        let bytes = pointer(to: bytes)
+        var patience = Patience(self)
+        while true {
+            let isSent: Bool
+            do throws(SocketError) {
+                isSent = try performBlocking(.send, .send, outcome: { Self.outcome($0, bytes) }) { (fd) throws(Errno) in
+                    try attemptSend(fd, bytes, to: address, by: .usual)
+                }
+            } catch {
+                throw self.error(.send, error.cause, with: address ?? remoteAddress)
+            }
+            if isSent { return }
+            let pause = try patience.pause(for: address)
+            _ = try? Bell().waitBlocking(until: .after(pause))
+        }
+    }
+
+    // MARK: The attempt
+
+    private static func outcome(_ isSent: Bool, _ bytes: UnsafeRawBufferPointer) -> Trace.Outcome {
+        isSent ? .taken(bytes.count) : .receiverFull
+    }
+
+    /// True when it is sent; false when the receiver's queue is full, or the system has no memory for it now.
+    private func attemptSend(
+        _ fd: CInt, _ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: System.Passage
+    ) throws(Errno) -> Attempt<Bool> {
+        do throws(Errno) {
+            let datagram = System.Outgoing(bytes, to: address, by: passage)
+            switch try System.sendDatagrams(fd, count: 1, { _ in datagram }) {
+            case .done: return .done(true)
+            case .wait where transport == .unixDatagram && remoteAddress == nil: return .done(false)
+            case .wait(let direction): return .wait(direction)
+            }
+        } catch .noBufferSpace {
+            return .done(false)
+        }
+    }
+
+    /// How a send waits for what cannot be polled: 1 ms at first, doubled up to 20 ms, until its deadline.
+    private struct Patience {
+        private let socket: DatagramSocket
+        private let end: Deadline
+        private var next = Duration.milliseconds(1)
+        private static let longest = Duration.milliseconds(20)
+
+        init(_ socket: DatagramSocket) {
+            self.socket = socket
+            end = socket.idleTimeout.map { Deadline.after($0) } ?? .never
+        }
+
+        mutating func pause(for address: SocketAddress?) throws(SocketError) -> Duration {
+            if end.isPast { throw socket.error(.send, .timedOut, with: address ?? socket.remoteAddress) }
+            defer { next = min(next * 2, Self.longest) }
+            return next
+        }
+    }
+}
+
+/// Safety: the span, or the array behind it, is a parameter of the verb and so borrowed for the whole call, waits included;
+/// its memory stays where it is.
+private func pointer(to span: RawSpan) -> UnsafeRawBufferPointer {
+    span.withUnsafeBytes { $0 }
+}

@@ -1,0 +1,129 @@
+internal import DequeModule
+internal import Loops
+internal import SocketCore
+internal import Synchronization
+
+/// The sessions of a server by their senders: at most so many, and each only as long as its sender is heard.
+///
+/// Anybody can send from any address, so the table must not grow, nor keep a real sender out: at the limit the one that
+/// has been silent for longest makes room.
+final class SessionTable: Sendable {
+    private struct State {
+        var sessions: [SocketAddress: DatagramSession] = [:]
+        /// All of them, each with when its sender was last heard as of then; roughly in that order. Who has been heard since
+        /// is put behind the others when his turn comes to be looked at, so that a datagram costs no more than a mark.
+        var order = Deque<(session: DatagramSession, heard: UInt64)>()
+        var isOver = false
+    }
+
+    /// What the sessions of a server share.
+    struct Place: Sendable {
+        let socket: DatagramSocket
+        let outbox: Outbox
+        let held: HeldBytes
+        /// How many datagrams a session holds that were not received yet.
+        let queue: Int
+    }
+
+    private let state = Lock(State())
+    private let place: Place
+    private let limit: Int
+    private let idle: UInt64
+
+    init(_ place: Place, limit: Int, idleTimeout: Duration?) {
+        self.place = place
+        self.limit = max(1, limit)
+        idle = idleTimeout?.clampedNanoseconds ?? .max
+    }
+
+    /// A sender's session, and whether it is new and so needs a task; nil when he is not to be served.
+    func session(
+        of sender: SocketAddress, now: UInt64, unless refuses: (SocketAddress) -> Bool
+    ) -> (DatagramSession, isNew: Bool)? {
+        let (found, evicted) = state.withLock { state -> ((DatagramSession, isNew: Bool)?, DatagramSession?) in
+            if let session = state.sessions[sender] {
+                session.lastHeard.store(now, ordering: .relaxed)
+                return ((session, false), nil)
+            }
+            guard !state.isOver, !refuses(sender) else { return (nil, nil) }
+            let evicted = state.sessions.count >= limit ? popLongestSilent(&state) : nil
+            let session = DatagramSession(sender, place, at: now)
+            state.sessions[sender] = session
+            state.order.append((session, now))
+            return ((session, true), evicted)
+        }
+        evicted?.mailbox.finish()
+        return found
+    }
+
+    private func popLongestSilent(_ state: inout State) -> DatagramSession? {
+        // As many looks as there are entries: then all have been heard since, and the first is as good as any.
+        for _ in 0..<state.order.count {
+            guard let (session, heard) = state.order.popFirst() else { return nil }
+            guard state.sessions[session.remoteAddress] === session else { continue }
+            let last = session.lastHeard.load(ordering: .relaxed)
+            guard last > heard else {
+                state.sessions[session.remoteAddress] = nil
+                return session
+            }
+            state.order.append((session, last))
+        }
+        guard let (session, _) = state.order.popFirst() else { return nil }
+        state.sessions[session.remoteAddress] = nil
+        return session
+    }
+
+    /// Ends the sessions whose senders have been silent for the idle time; gives when to look again.
+    func expire(now: UInt64) -> Deadline {
+        let (next, expired) = state.withLock { state -> (Deadline, [DatagramSession]) in
+            var expired: [DatagramSession] = []
+            while let (session, heard) = state.order.first {
+                let (end, overflow) = heard.addingReportingOverflow(idle)
+                if overflow { return (.never, expired) }
+                let isCurrent = state.sessions[session.remoteAddress] === session
+                let last = session.lastHeard.load(ordering: .relaxed)
+                if isCurrent, end > now { return (Deadline(nanoseconds: end), expired) }
+                state.order.removeFirst()
+                guard isCurrent else { continue }
+                if last > heard {
+                    state.order.append((session, last))
+                } else {
+                    state.sessions[session.remoteAddress] = nil
+                    expired.append(session)
+                }
+            }
+            return (.never, expired)
+        }
+        for session in expired { session.mailbox.finish() }
+        return next
+    }
+
+    /// A session's body has ended: out with it. What came too late for it begins another; nil when nothing did.
+    func succeed(_ session: DatagramSession) -> DatagramSession? {
+        let next: DatagramSession? = state.withLock { state in
+            let isCurrent = state.sessions[session.remoteAddress] === session
+            let left = session.leftovers()
+            if isCurrent { state.sessions[session.remoteAddress] = nil }
+            guard isCurrent, !left.isEmpty else { return nil }
+            let heard = session.lastHeard.load(ordering: .relaxed)
+            let next = DatagramSession(session.remoteAddress, place, at: heard)
+            for message in left { _ = next.put(message) }
+            state.sessions[session.remoteAddress] = next
+            state.order.append((next, heard))
+            return next
+        }
+        if let next, state.withLock({ $0.isOver }) { next.mailbox.finish() }
+        return next
+    }
+
+    /// No further sessions; those that there are get what they have been sent, and then find their end.
+    func end() {
+        let sessions = state.withLock { state in
+            state.isOver = true
+            return Array(state.sessions.values)
+        }
+        for session in sessions { session.mailbox.finish() }
+    }
+
+    var count: Int { state.withLock { $0.sessions.count } }
+}
