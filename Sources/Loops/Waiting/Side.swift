@@ -38,6 +38,12 @@ struct Side: ~Copyable {
         word.compareExchange(expected: waiter.word, desired: Self.idle, ordering: .acquiringAndReleasing).exchanged
     }
 
+    /// Takes out a bell, if it still hangs here, and gives back the reference that came with it.
+    func takeBack(_ bell: Bell) {
+        let waiter = Waiter(word: Waiter.word(of: bell))
+        if takeBack(waiter) { waiter.releaseBell() }
+    }
+
     /// Readiness has come: resumes the waiter, or remembers it.
     func signalReady() {
         var found = word.load(ordering: .acquiring)

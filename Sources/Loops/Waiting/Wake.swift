@@ -7,14 +7,17 @@ package enum Wake: UInt8, Sendable {
     case recheck
 }
 
-/// Whoever waits: a task's continuation or a thread's parker, packed into a word so that it can be taken atomically.
+/// Whoever waits: a task's continuation, a thread's parker, or a bell that one who waits for several things hears; packed
+/// into a word so that it can be taken atomically.
 ///
 /// In debug builds the continuation is a checked one, so that a second resume or none is caught.
 package struct Waiter: Sendable {
-    /// A pointer; its second-lowest bit says that it is a parker's. Never 0 or 1: those mean that nobody waits.
+    /// A pointer; its second-lowest bit says that it is a parker's, its third that it is a bell's. Never 0 or 1: those mean
+    /// that nobody waits.
     let word: UInt
 
     private static let parkerBit: UInt = 2
+    private static let bellBit: UInt = 4
 
     #if DEBUG
         typealias Continuation = CheckedContinuation<Wake, Never>
@@ -34,7 +37,7 @@ package struct Waiter: Sendable {
         #if DEBUG
             word = UInt(bitPattern: Unmanaged.passRetained(Box(continuation)).toOpaque())
         #else
-            // Safety: an unsafe continuation is one pointer, aligned to more than four bytes.
+            // Safety: an unsafe continuation is one pointer, aligned to more than eight bytes.
             word = unsafeBitCast(continuation, to: UInt.self)
         #endif
     }
@@ -43,12 +46,36 @@ package struct Waiter: Sendable {
         word = UInt(bitPattern: Unmanaged.passUnretained(parker).toOpaque()) | Self.parkerBit
     }
 
+    /// With a reference of its own: who takes it may ring when the wait is over and the bell otherwise forgotten.
+    init(_ bell: Bell) {
+        _ = Unmanaged.passRetained(bell)
+        word = Self.word(of: bell)
+    }
+
+    /// The word in which a bell stands.
+    static func word(of bell: Bell) -> UInt {
+        UInt(bitPattern: Unmanaged.passUnretained(bell).toOpaque()) | bellBit
+    }
+
+    /// Gives back a bell's reference, for who took the waiter and does not ring.
+    func releaseBell() {
+        assert(word & Self.bellBit != 0, "no bell")
+        guard let pointer = UnsafeRawPointer(bitPattern: word & ~Self.bellBit) else { return }
+        Unmanaged<Bell>.fromOpaque(pointer).release()
+    }
+
     /// Ends the wait. Whoever took the waiter out of its word does this, exactly once.
     package func resume(_ wake: Wake) {
         if word & Self.parkerBit != 0 {
             guard let pointer = UnsafeRawPointer(bitPattern: word & ~Self.parkerBit) else { return }
             // Safety: the thread stays parked, and its parker alive, until this has been told.
             Unmanaged<Parker>.fromOpaque(pointer).takeUnretainedValue().unpark(wake)
+            return
+        }
+        if word & Self.bellBit != 0 {
+            guard let pointer = UnsafeRawPointer(bitPattern: word & ~Self.bellBit) else { return }
+            // Whatever it is, who hears it looks at everything.
+            Unmanaged<Bell>.fromOpaque(pointer).takeRetainedValue().ring()
             return
         }
         #if DEBUG
