@@ -103,7 +103,16 @@ extension SocketError: CustomStringConvertible {
     public var description: String {
         if case .endpoint(let error) = cause { return error.description }
         let place = target ?? (remote ?? local).map { $0 == .unnamed ? "unix" : "\($0.transportName) \($0)" }
-        return "\(operation.rawValue)\(place.map { " " + $0 } ?? ""): \(cause)"
+        return "\(operation.rawValue)\(place.map { " " + $0 } ?? ""): \(cause)\(meaning.map { " (\($0))" } ?? "")"
+    }
+
+    /// What the kernel's word means for this operation, where its own text does not tell.
+    private var meaning: String? {
+        switch (operation, cause) {
+        case (.connect, .system(.addressNotAvailable)):
+            "no local port is free for it, or this machine has no address that could reach it"
+        default: nil
+        }
     }
 }
 

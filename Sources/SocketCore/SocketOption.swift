@@ -34,6 +34,9 @@ extension SocketOption where Value == Bool {
     package static var multicastLoop6: Self { .init(CInt(IPPROTO_IPV6), IPV6_MULTICAST_LOOP) }
     /// Whether each datagram says how many were dropped before it for want of room (`SO_RXQ_OVFL`); on for UDP.
     package static var tellsOverflow: Self { .init(SOL_SOCKET, SO_RXQ_OVFL) }
+    /// Whether `bind(2)` to port 0 leaves the choice of a port to `connect(2)`, which can give one port to connections with
+    /// different peers (`IP_BIND_ADDRESS_NO_PORT`). For sockets of both families.
+    package static var bindsWithoutPort: Self { .init(CInt(IPPROTO_IP), IP_BIND_ADDRESS_NO_PORT) }
     /// Whether urgent bytes stay in their place in the stream (`SO_OOBINLINE`).
     public static var urgentInline: Self { .init(SOL_SOCKET, SO_OOBINLINE) }
 }

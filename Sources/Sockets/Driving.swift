@@ -6,7 +6,8 @@ internal import SystemPackage
 //
 // A verb is an attempt: one try at its system call, which gives the verb's value or says what to wait for. What is here
 // repeats the attempt, in a task or in a thread, and is the only code that waits for a descriptor. So here, and nowhere
-// else, is a wait traced, a deadline kept, and a close or a cancellation noticed.
+// else, is a wait traced, a deadline kept, and a close or a cancellation noticed. (A race between several addresses waits for
+// all of its sockets at once. It has two drivers of its own, in ConnectRace+Driving.swift.)
 
 /// A socket with verbs: what the drivers need to know of it.
 protocol DrivenSocket: AnyObject, Sendable {
@@ -150,8 +151,11 @@ extension DrivenSocket {
     private func tell<Value>(
         _ operation: SocketError.Operation, _ waited: UInt64, _ value: Value, _ outcome: (Value) -> Trace.Outcome
     ) {
+        if trace != nil { tell(operation, waited, outcome(value)) }
+    }
+
+    func tell(_ operation: SocketError.Operation, _ waited: UInt64, _ outcome: Trace.Outcome) {
         guard let trace else { return }
-        let outcome = outcome(value)
         if waited == 0 {
             trace.tell(.did(operation, outcome), of: waitable.rawValue, who)
         } else {
@@ -159,7 +163,6 @@ extension DrivenSocket {
             trace.tell(.waited(operation, duration, until: outcome), of: waitable.rawValue, who)
         }
     }
-
 }
 
 // MARK: - In a thread
@@ -228,11 +231,14 @@ extension DrivenSocket {
         }
     }
 
-    /// A blocked loop would stop every client of it: an error at once, instead of a server that hangs now and then.
     func refuseOnLoop(_ operation: SocketError.Operation) throws(SocketError) {
-        guard EventLoop.current != nil else { return }
-        throw error(
-            operation,
-            .misuse("a blocking call on an event loop's thread would stop all of its clients; use the form with await"))
+        if let misuse = misuseOnLoop() { throw error(operation, misuse) }
     }
+}
+
+/// Why this thread may not block, if it may not: a blocked loop would stop every client of it. An error at once, instead of
+/// a server that hangs now and then.
+func misuseOnLoop() -> SocketError.Cause? {
+    guard EventLoop.current != nil else { return nil }
+    return .misuse("a blocking call on an event loop's thread would stop all of its clients; use the form with await")
 }

@@ -40,11 +40,32 @@ extension Connection {
 
     /// Connects by a face.
     package static func connect(
-        to endpoint: String, timeout: Duration? = nil, by face: Face
+        to endpoint: String, from source: SocketAddress? = nil, family: AddressFamily? = nil, timeout: Duration? = nil,
+        trace: Trace? = nil, by face: Face
     ) async throws -> Connection {
         switch face {
-        case .task: try await Connection(to: endpoint, timeout: timeout)
-        case .thread: try await onThread { try Connection(to: endpoint, timeout: timeout) }
+        case .task:
+            try await Connection(to: endpoint, from: source, family: family, timeout: timeout, trace: trace)
+        case .thread:
+            try await onThread {
+                try Connection(to: endpoint, from: source, family: family, timeout: timeout, trace: trace)
+            }
+        }
+    }
+
+    /// Connects to the first of several addresses that answers, by a face.
+    package static func connect(
+        racing addresses: [SocketAddress], from source: SocketAddress? = nil, timeout: Duration? = nil,
+        trace: Trace? = nil, by face: Face
+    ) async throws -> Connection {
+        guard let list = AddressList(interleaving: addresses) else {
+            throw NeverHappened(what: "a race without addresses")
+        }
+        let deadline = timeout.map { Deadline.after($0) } ?? .never
+        return switch face {
+        case .task: try await Connection(racing: list, from: source, until: deadline, trace: trace)
+        case .thread:
+            try await onThread { try Connection(racing: list, from: source, until: deadline, trace: trace) }
         }
     }
 

@@ -69,6 +69,7 @@ public final class Connection: Sendable {
         trace = made.trace
         remoteAddress = made.remote
         waitable = made.waitable
+        trace?.tell(.connected, of: waitable.rawValue)
     }
 
     deinit { close() }

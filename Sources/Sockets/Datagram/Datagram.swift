@@ -8,12 +8,22 @@ public struct Datagram: Sendable, Hashable {
     public let sender: SocketAddress
     /// Whether it was longer than what was asked for, and the rest is lost (`MSG_TRUNC` of `recv(2)`).
     public let isTruncated: Bool
+    /// How it came, which is not a part of what it is: how many hops it had left, and to which of this machine's addresses.
+    let passage: System.Passage
 
     /// A datagram as it would come.
     public init(bytes: [UInt8], sender: SocketAddress, isTruncated: Bool = false) {
         self.bytes = bytes
         self.sender = sender
         self.isTruncated = isTruncated
+        passage = .usual
+    }
+
+    fileprivate init(bytes: ArraySlice<UInt8>, upTo count: Int, _ entry: DatagramsAhead.Entry) {
+        self.bytes = Array(bytes.prefix(max(0, count)))
+        sender = entry.sender
+        isTruncated = entry.isTruncated || bytes.count > self.bytes.count
+        passage = entry.passage
     }
 
     init(_ received: borrowing System.ReceivedDatagram, upTo count: Int) {
@@ -21,6 +31,35 @@ public struct Datagram: Sendable, Hashable {
         bytes = Array(all.prefix(max(0, count)))
         sender = received.sender
         isTruncated = received.isTruncated || all.count > bytes.count
+        passage = received.passage
+    }
+
+    /// How an answer leaves: from the address that this came to, and with one hop less than this had left; nil when that
+    /// was its last.
+    var answer: System.Passage? { passage.answer }
+
+    /// Equal where bytes, sender and whether it was cut are.
+    public static func == (a: Datagram, b: Datagram) -> Bool {
+        a.bytes == b.bytes && a.sender == b.sender && a.isTruncated == b.isTruncated
+    }
+
+    /// Hashes what makes it equal to another.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(bytes)
+        hasher.combine(sender)
+        hasher.combine(isTruncated)
+    }
+}
+
+extension System.Passage {
+    /// What an answer to something that came so is to leave by: two servers that answer each other then fall silent after
+    /// at most 255 rounds, whoever made them talk (CVE-2024-2169). Nil when the last hop is used up.
+    var answer: System.Passage? {
+        guard hops >= 0 else { return self }
+        guard hops > 1 else { return nil }
+        var next = self
+        next.hops -= 1
+        return next
     }
 }
 
@@ -28,10 +67,11 @@ public struct Datagram: Sendable, Hashable {
 ///
 /// They lie one behind the other in one array, so that a burst costs no allocation for each.
 struct DatagramsAhead {
-    private struct Entry {
+    fileprivate struct Entry {
         let end: Int
         let sender: SocketAddress
         let isTruncated: Bool
+        let passage: System.Passage
     }
 
     private var bytes: [UInt8] = []
@@ -45,16 +85,16 @@ struct DatagramsAhead {
 
     mutating func append(_ received: borrowing System.ReceivedDatagram) {
         bytes.append(contentsOf: received.bytes)
-        entries.append(Entry(end: bytes.count, sender: received.sender, isTruncated: received.isTruncated))
+        entries.append(
+            Entry(
+                end: bytes.count, sender: received.sender, isTruncated: received.isTruncated,
+                passage: received.passage))
     }
 
     /// The first of them, cut to a number of bytes.
     mutating func take(upTo count: Int) -> Datagram? {
         guard let entry = entries.popFirst() else { return nil }
-        let all = bytes[begin..<entry.end]
-        let datagram = Datagram(
-            bytes: Array(all.prefix(max(0, count))), sender: entry.sender,
-            isTruncated: entry.isTruncated || all.count > max(0, count))
+        let datagram = Datagram(bytes: bytes[begin..<entry.end], upTo: count, entry)
         begin = entry.end
         if entries.isEmpty { clear() }
         return datagram

@@ -79,11 +79,7 @@ public final class DatagramSession: Sendable {
         guard remoteAddress != .unnamed else {
             throw socket.error(.send, .system(.addressRequired), with: remoteAddress)
         }
-        var passage = known
-        if passage.hops >= 0 {
-            guard passage.hops > 1 else { return }
-            passage.hops -= 1
-        }
+        guard let passage = known.answer else { return }
         let entry = Outbox.Entry(bytes: bytes, passage: passage, session: self)
         if outbox.post(entry, on: socket) { return }
         try await socket.send(entry.pointer, to: remoteAddress, by: passage)

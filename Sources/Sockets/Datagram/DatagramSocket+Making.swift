@@ -44,6 +44,7 @@ extension DatagramSocket {
         try System.set(.tellsOverflow, to: true, of: fd)
         // Many senders may send at the same moment; the system cuts it to net.core.rmem_max.
         try System.set(.receiveBuffer, to: wantedReceiveBuffer, of: fd)
+        try System.tellHops(fd, family: made.address.family)
         // On every address, an answer leaves from the address that was asked, or its asker would not know it.
         if made.address.isEveryAddress { try System.tellDestination(fd, family: made.address.family) }
     }
@@ -58,22 +59,26 @@ extension DatagramSocket {
     /// address to send from. A Unix socket gets an abstract name of its own, so that it can be answered. Throws
     /// `SocketError`. Corresponds to `getaddrinfo(3)`, `socket(2)`, `bind(2)` and `connect(2)`.
     public convenience init(
-        to endpoint: String, from source: SocketAddress? = nil, timeout: Duration? = nil, trace: Trace? = nil
+        to endpoint: String, from source: SocketAddress? = nil, family: AddressFamily? = nil, timeout: Duration? = nil,
+        trace: Trace? = nil
     ) async throws(SocketError) {
         try await self.init(
-            to: Endpoint.parsed(endpoint, for: .connect), from: source, timeout: timeout, trace: trace)
+            to: Endpoint.parsed(endpoint, for: .connect), from: source, family: family, timeout: timeout, trace: trace)
     }
 
     /// Connects to an endpoint; waits and throws as `init(to: String)` does.
     public convenience init(
-        to endpoint: Endpoint, from source: SocketAddress? = nil, timeout: Duration? = nil, trace: Trace? = nil
+        to endpoint: Endpoint, from source: SocketAddress? = nil, family: AddressFamily? = nil,
+        timeout: Duration? = nil,
+        trace: Trace? = nil
     ) async throws(SocketError) {
-        let route = try Route(to: endpoint, by: .datagram)
-        var addresses = route.addresses
-        if let (name, port) = route.name {
-            let deadline = timeout.map { Deadline.after($0) } ?? .never
-            addresses = try await Resolver.addresses(of: name, port: port, until: deadline)
-        }
+        let addresses =
+            switch try Route(to: endpoint, by: .datagram, from: source?.ipSource, over: family) {
+            case .addresses(let known): known
+            case .name(let name, let port, let family):
+                try await Resolver.addresses(
+                    of: name, port: port, family: family, until: timeout.map { Deadline.after($0) } ?? .never)
+            }
         try self.init(toOneOf: addresses, endpoint.transport, from: source, trace: trace)
     }
 
@@ -82,32 +87,36 @@ extension DatagramSocket {
     /// Blocks the thread as the form with `await` suspends the task, and throws the same.
     @available(*, noasync)
     public convenience init(
-        to endpoint: String, from source: SocketAddress? = nil, timeout: Duration? = nil, trace: Trace? = nil
+        to endpoint: String, from source: SocketAddress? = nil, family: AddressFamily? = nil, timeout: Duration? = nil,
+        trace: Trace? = nil
     ) throws(SocketError) {
-        try self.init(to: Endpoint.parsed(endpoint, for: .connect), from: source, timeout: timeout, trace: trace)
+        try self.init(
+            to: Endpoint.parsed(endpoint, for: .connect), from: source, family: family, timeout: timeout, trace: trace)
     }
 
     /// Connects to an endpoint; blocks and throws as `init(to: String)` does.
     @available(*, noasync)
     public convenience init(
-        to endpoint: Endpoint, from source: SocketAddress? = nil, timeout: Duration? = nil, trace: Trace? = nil
+        to endpoint: Endpoint, from source: SocketAddress? = nil, family: AddressFamily? = nil,
+        timeout: Duration? = nil,
+        trace: Trace? = nil
     ) throws(SocketError) {
-        let route = try Route(to: endpoint, by: .datagram)
-        var addresses = route.addresses
-        if let (name, port) = route.name {
-            let deadline = timeout.map { Deadline.after($0) } ?? .never
-            addresses = try Resolver.addressesBlocking(of: name, port: port, until: deadline)
-        }
+        let addresses =
+            switch try Route(to: endpoint, by: .datagram, from: source?.ipSource, over: family) {
+            case .addresses(let known): known
+            case .name(let name, let port, let family):
+                try Resolver.addressesBlocking(
+                    of: name, port: port, family: family, until: timeout.map { Deadline.after($0) } ?? .never)
+            }
         try self.init(toOneOf: addresses, endpoint.transport, from: source, trace: trace)
     }
 
     /// The first address that the system has a way to.
     private convenience init(
-        toOneOf addresses: [SocketAddress], _ transport: Endpoint.Transport, from source: SocketAddress?, trace: Trace?
+        toOneOf addresses: AddressList, _ transport: Endpoint.Transport, from source: SocketAddress?, trace: Trace?
     ) throws(SocketError) {
-        var last = Errno.addressNotAvailable
-        var tried = addresses.first
-        for address in addresses where source == nil || source?.family == address.family {
+        var last: SocketError?
+        for address in [addresses.first] + addresses.others {
             do throws(Errno) {
                 let descriptor = try Self.connected(to: address, from: source ?? Self.unbound(address), trace)
                 let bound = try System.localAddress(descriptor.rawValue)
@@ -116,11 +125,12 @@ extension DatagramSocket {
                     trace: trace)
                 return
             } catch {
-                (last, tried) = (error, address)
+                last = SocketError(
+                    .connect, .system(error), local: source, remote: address, target: "\(transport.rawValue) \(address)"
+                )
             }
         }
-        throw SocketError(
-            .connect, .system(last), remote: tried, target: tried.map { "\(transport.rawValue) \($0)" })
+        throw last ?? SocketError(.connect, .system(.addressNotAvailable))
     }
 
     /// Where a socket is bound that nobody has bound: a Unix one to a name that the system makes up (unix(7), autobind).
@@ -184,6 +194,9 @@ extension DatagramSocket {
 }
 
 extension SocketAddress {
+    /// As a source that IP has rules for; a Unix one may be any.
+    fileprivate var ipSource: SocketAddress? { ipFamily == nil ? nil : self }
+
     /// Whether it stands for every address of this machine.
     var isEveryAddress: Bool {
         switch self {

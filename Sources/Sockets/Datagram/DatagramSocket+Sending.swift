@@ -31,6 +31,23 @@ extension DatagramSocket {
         try await send(pointer(to: bytes), to: address, by: .usual)
     }
 
+    /// Answers a datagram: to its sender, from the address of this machine that it came to, and with one hop less than it
+    /// had left; when that was its last, nothing is sent. So two servers that answer each other fall silent.
+    ///
+    /// Waits and throws as `send(_: [UInt8], to:)` does; a sender without an address cannot be answered
+    /// (`Errno.addressRequired`).
+    public func send(_ bytes: [UInt8], answering datagram: Datagram) async throws(SocketError) {
+        guard let passage = try passage(of: datagram) else { return }
+        try await send(pointer(to: bytes.span.bytes), to: remoteAddress == nil ? datagram.sender : nil, by: passage)
+    }
+
+    private func passage(of datagram: Datagram) throws(SocketError) -> System.Passage? {
+        guard datagram.sender != .unnamed || remoteAddress != nil else {
+            throw error(.send, .system(.addressRequired), with: datagram.sender)
+        }
+        return datagram.answer
+    }
+
     func send(
         _ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: System.Passage
     ) async throws(SocketError) {
@@ -73,13 +90,28 @@ extension DatagramSocket {
     /// Sends the bytes of a raw span as one datagram, without copying. Blocks and throws as `send(_: [UInt8], to:)` does.
     @available(*, noasync)
     public func send(_ bytes: RawSpan, to address: SocketAddress? = nil) throws(SocketError) {
-        let bytes = pointer(to: bytes)
+        try sendBlocking(pointer(to: bytes), to: address, by: .usual)
+    }
+
+    /// Answers a datagram: to its sender, from the address of this machine that it came to, and with one hop less than it
+    /// had left; when that was its last, nothing is sent.
+    ///
+    /// Blocks the thread as the form with `await` suspends the task, and throws the same.
+    @available(*, noasync)
+    public func send(_ bytes: [UInt8], answering datagram: Datagram) throws(SocketError) {
+        guard let passage = try passage(of: datagram) else { return }
+        try sendBlocking(pointer(to: bytes.span.bytes), to: remoteAddress == nil ? datagram.sender : nil, by: passage)
+    }
+
+    private func sendBlocking(
+        _ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: System.Passage
+    ) throws(SocketError) {
         var patience = Patience(self)
         while true {
             let isSent: Bool
             do throws(SocketError) {
                 isSent = try performBlocking(.send, .send, outcome: { Self.outcome($0, bytes) }) { (fd) throws(Errno) in
-                    try attemptSend(fd, bytes, to: address, by: .usual)
+                    try attemptSend(fd, bytes, to: address, by: passage)
                 }
             } catch {
                 throw self.error(.send, error.cause, with: address ?? remoteAddress)

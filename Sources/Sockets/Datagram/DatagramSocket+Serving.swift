@@ -35,7 +35,6 @@ extension DatagramSocket {
             socket: self, loop: loop, outbox: place.outbox,
             table: SessionTable(place, limit: limit, idleTimeout: idleTimeout), admits: admits, onError: onError,
             body: body)
-        try tellHops()
         let isFirst = self.server.withLock { current in
             guard current == nil else { return false }
             current = server
@@ -49,13 +48,6 @@ extension DatagramSocket {
             server.stop()
         }
         if let failure { throw failure }
-    }
-
-    /// How many hops a question had left is what its answer leaves with, less one.
-    private func tellHops() throws(SocketError) {
-        guard transport == .udp else { return }
-        let family = boundAddress.family
-        try ask { (fd) throws(Errno) in try System.tellHops(fd, family: family) }
     }
 }
 
@@ -186,7 +178,7 @@ extension DatagramSocket {
     ) async throws(SocketError) -> Int {
         try await perform(.receive, .receive, outcome: { .datagrams($0) }) { (fd) throws(Errno) in
             while let held = ahead.take(upTo: .max) {
-                batch.append((held.sender, DatagramSession.Message(bytes: held.bytes, passage: .usual)))
+                batch.append((held.sender, DatagramSession.Message(bytes: held.bytes, passage: held.passage)))
             }
             if !batch.isEmpty { return .done(batch.count) }
             return try attemptReceiveBatch(fd) { received in

@@ -25,29 +25,32 @@ enum Resolver {
     final class Lookup: Sendable {
         let name: String
         let port: UInt16
+        let family: AddressFamily?
         let bell = Bell()
-        let result = Lock<Result<[SocketAddress], SocketError>?>(nil)
+        let result = Lock<Result<AddressList, SocketError>?>(nil)
 
-        init(name: String, port: UInt16) {
+        init(name: String, port: UInt16, family: AddressFamily?) {
             self.name = name
             self.port = port
+            self.family = family
         }
 
-        fileprivate func run() { finish(lookUp(name, port)) }
+        fileprivate func run() { finish(lookUp(name, port, family)) }
 
-        fileprivate func finish(_ found: Result<[SocketAddress], SocketError>) {
+        fileprivate func finish(_ found: Result<AddressList, SocketError>) {
             result.withLock { $0 = found }
             bell.ring()
         }
     }
 
-    /// The addresses of a name, in the order to try them in.
+    /// The addresses of a name, all or those of one family, in the order to try them in.
     ///
-    /// Waits until they are found, the deadline passes or the task is cancelled.
-    static func addresses(of name: String, port: UInt16, until deadline: Deadline) async throws(SocketError)
-        -> [SocketAddress]
-    {
-        let lookup = try start(name, port)
+    /// Waits until they are found, the deadline passes or the task is cancelled. Both families are asked for in one call, so
+    /// that the answer of one is not used before the other's has come (RFC 8305, 3, would allow it).
+    static func addresses(
+        of name: String, port: UInt16, family: AddressFamily?, until deadline: Deadline
+    ) async throws(SocketError) -> AddressList {
+        let lookup = try start(name, port, family)
         do throws(SocketError) {
             _ = try await lookup.bell.wait(until: deadline, .resolve)
         } catch {
@@ -58,10 +61,10 @@ enum Resolver {
     }
 
     /// The same, blocking the thread.
-    static func addressesBlocking(of name: String, port: UInt16, until deadline: Deadline) throws(SocketError)
-        -> [SocketAddress]
-    {
-        let lookup = try start(name, port)
+    static func addressesBlocking(
+        of name: String, port: UInt16, family: AddressFamily?, until deadline: Deadline
+    ) throws(SocketError) -> AddressList {
+        let lookup = try start(name, port, family)
         do throws(Errno) {
             _ = try lookup.bell.waitBlocking(until: deadline)
         } catch {
@@ -71,7 +74,7 @@ enum Resolver {
         return try finish(lookup)
     }
 
-    private static func finish(_ lookup: Lookup) throws(SocketError) -> [SocketAddress] {
+    private static func finish(_ lookup: Lookup) throws(SocketError) -> AddressList {
         guard let result = lookup.result.withLock({ $0 }) else {
             abandon(lookup)
             throw SocketError(.resolve, .timedOut, target: lookup.name)
@@ -79,8 +82,10 @@ enum Resolver {
         return try result.get()
     }
 
-    private static func start(_ name: String, _ port: UInt16) throws(SocketError) -> Lookup {
-        let lookup = Lookup(name: name, port: port)
+    private static func start(
+        _ name: String, _ port: UInt16, _ family: AddressFamily?
+    ) throws(SocketError) -> Lookup {
+        let lookup = Lookup(name: name, port: port, family: family)
         let needsThread = state.withLock { state in
             state.waiting.append(lookup)
             guard state.threads < mostThreads else { return false }
@@ -131,13 +136,34 @@ enum Resolver {
         }
     }
 
-    private static func lookUp(_ name: String, _ port: UInt16) -> Result<[SocketAddress], SocketError> {
+    private static func lookUp(
+        _ name: String, _ port: UInt16, _ family: AddressFamily?
+    ) -> Result<AddressList, SocketError> {
+        do throws(LookupFailed) {
+            return .success(try ask(name, port, family))
+        } catch {
+            // Not every resolver tells a name without an address of the family from no name at all.
+            guard let family, (try? ask(name, port, family.other)) != nil else {
+                return .failure(failure(name, error.code))
+            }
+            let reason = "it has no \(family) address, only \(family.other) ones"
+            return .failure(SocketError(.resolve, .resolution(name: name, reason: reason)))
+        }
+    }
+
+    /// What getaddrinfo(3) says instead of addresses.
+    private struct LookupFailed: Error { let code: CInt }
+
+    private static func ask(
+        _ name: String, _ port: UInt16, _ family: AddressFamily?
+    ) throws(LookupFailed) -> AddressList {
         var hints = addrinfo()
+        hints.ai_family = family.map { $0 == .ipv4 ? AF_INET : AF_INET6 } ?? AF_UNSPEC
         hints.ai_socktype = System.kindStream
         var list: UnsafeMutablePointer<addrinfo>?
         let code = getaddrinfo(name, nil, &hints, &list)
         defer { if let list { freeaddrinfo(list) } }
-        guard code == 0 else { return .failure(failure(name, code)) }
+        guard code == 0 else { throw LookupFailed(code: code) }
         var found: [SocketAddress] = []
         var entry = list
         while let info = entry?.pointee {
@@ -147,7 +173,8 @@ enum Resolver {
             }
             entry = info.ai_next
         }
-        return found.isEmpty ? .failure(failure(name, EAI_NONAME)) : .success(found)
+        guard let addresses = AddressList(interleaving: found) else { throw LookupFailed(code: EAI_NONAME) }
+        return addresses
     }
 
     private static func failure(_ name: String, _ code: CInt) -> SocketError {

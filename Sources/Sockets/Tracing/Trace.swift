@@ -44,6 +44,9 @@ public struct Trace: Sendable {
                 return "accept found that \(outcome)"
             case .did(let operation, let outcome):
                 return "\(name): \(operation.rawValue) did not wait: \(outcome)"
+            case .attempt(let number, let count, let delay):
+                let later = number == 1 ? "" : ", \(delay.inSeconds) s after the first"
+                return "attempt \(number) of \(count): \(name)\(later)"
             case .clientFailed(let reason):
                 return "\(name): \(reason)"
             case .closed:
@@ -78,6 +81,9 @@ public struct Trace: Sendable {
         case waitedElsewhere(String, Duration, until: Outcome)
         /// A verb ended so without a wait.
         case did(SocketError.Operation, Outcome)
+        /// An endpoint has several addresses, and connecting to one of them begins: which of how many, in the order to try
+        /// them in, and how long after the first.
+        case attempt(Int, of: Int, after: Duration)
         /// A client's body threw an error; the others go on.
         case clientFailed(String)
         /// The socket was closed.
@@ -102,6 +108,8 @@ public struct Trace: Sendable {
         case client(SocketAddress)
         /// The connection stands.
         case connected
+        /// Another address of the same endpoint was connected to sooner.
+        case lostRace
         /// There is no more.
         case ended
         /// It is done.
@@ -124,6 +132,7 @@ public struct Trace: Sendable {
             case .finished: "the peer finished sending"
             case .client(let address): "\(address) connected"
             case .connected: "the peer's system answered"
+            case .lostRace: "it lost the race"
             case .ended: "it ended"
             case .done: "it was done"
             // These are this side's own doing, or its clock's.

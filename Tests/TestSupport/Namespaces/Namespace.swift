@@ -31,12 +31,17 @@ package struct Namespace: Sendable {
     }
 
     /// Has a rule for what leaves this namespace: `try client.refuse("ip daddr 10.77.0.9 drop")`.
-    package func outgoing(_ rule: String) throws {
+    package func outgoing(_ rule: String) throws { try filter("output", rule) }
+
+    /// Has a rule for what comes in: `try server.incoming("tcp dport 8520 reject with icmp type host-unreachable")`.
+    package func incoming(_ rule: String) throws { try filter("input", rule) }
+
+    private func filter(_ hook: String, _ rule: String) throws {
         try rules(
             """
             add table inet test
-            add chain inet test out { type filter hook output priority 0; }
-            add rule inet test out \(rule)
+            add chain inet test \(hook) { type filter hook \(hook) priority 0; }
+            add rule inet test \(hook) \(rule)
 
             """)
     }
@@ -73,12 +78,25 @@ package struct Namespace: Sendable {
 
     /// Connects from here by a face.
     package func connect(
-        to endpoint: String, timeout: Duration? = nil, by face: Face
+        to endpoint: String, from source: SocketAddress? = nil, timeout: Duration? = nil, by face: Face
     ) async throws -> Connection {
         try await run(by: face) {
-            try Connection(to: endpoint, timeout: timeout)
+            try Connection(to: endpoint, from: source, timeout: timeout)
         } task: {
-            try await Connection(to: endpoint, timeout: timeout)
+            try await Connection(to: endpoint, from: source, timeout: timeout)
+        }
+    }
+
+    /// Connects from here to the first of several addresses that answers, by a face.
+    package func connect(
+        racing addresses: [SocketAddress], timeout: Duration? = nil, trace: Trace? = nil, by face: Face
+    ) async throws -> Connection {
+        guard let list = AddressList(interleaving: addresses) else { throw Errno.invalidArgument }
+        let deadline = timeout.map { Deadline.after($0) } ?? .never
+        return try await run(by: face) {
+            try Connection(racing: list, until: deadline, trace: trace)
+        } task: {
+            try await Connection(racing: list, until: deadline, trace: trace)
         }
     }
 
