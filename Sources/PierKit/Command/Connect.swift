@@ -30,8 +30,7 @@ struct Connect: Verb {
     @Option(help: "How what is received is shown (default: as it is; on a terminal and in half duplex, text).")
     var show: Show?
 
-    @Flag(help: "Tell on standard error what each socket is and does, and each wait.")
-    var trace = false
+    @OptionGroup var reporting: Reporting
 
     @Option(help: "How long resolving and connecting may take; or off.")
     var timeout = TimeSpan(nil)
@@ -46,7 +45,7 @@ struct Connect: Verb {
         try Client(
             endpoint: place, duplex: try value(of: "duplex", in: place, else: duplex, Duplex.hint), show: show,
             timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration,
-            grace: grace.duration, isTraced: trace
+            grace: grace.duration, report: Report(reporting.form, isTraced: reporting.trace)
         ).run()
     }
 }

@@ -21,12 +21,24 @@ struct Serve: Verb {
     static let keys = ["backlog", "receive-size", "max-clients", "idle-timeout", "show"]
 
     /// The services.
-    enum Service: String, CaseIterable, ExpressibleByArgument {
-        case echo
+    enum ServiceName: String, CaseIterable, ExpressibleByArgument {
+        case echo, discard, chargen, daytime
+
+        var type: any Service.Type {
+            switch self {
+            case .echo: Echo.self
+            case .discard: Discard.self
+            case .chargen: Chargen.self
+            case .daytime: Daytime.self
+            }
+        }
     }
 
-    @Argument(help: "What to serve: echo sends everything back (RFC 862).")
-    var service: Service
+    @Argument(
+        help:
+            "What to serve: echo sends everything back (RFC 862), discard answers nothing (863), chargen sends characters without end (864), daytime the date and time (867)."
+    )
+    var service: ServiceName
 
     @Argument(help: "Where to listen: HOST:PORT, :PORT for every address, a path; port 0 is a free port.")
     var endpoints: [String]
@@ -55,8 +67,7 @@ struct Serve: Verb {
     @Option(help: "How messages are shown.")
     var show = Show.text
 
-    @Flag(help: "Tell on standard error what each socket is and does, and each wait.")
-    var trace = false
+    @OptionGroup var reporting: Reporting
 
     @Option(help: "How long clients may take to finish after the first signal.")
     var grace = TimeSpan(.seconds(5))

@@ -9,30 +9,31 @@ final class Client: Sendable {
     let show: Show?
     let timeout: Duration?
     let grace: Duration?
-    let trace: Trace?
-    private let errors: Sink
+    private let report: Report
     private let events = Events()
-    private let sent = Lock(0)
-    private let received = Lock(0)
 
     init(
-        endpoint: Endpoint, duplex: Duplex, show: Show?, timeout: Duration?, grace: Duration?, isTraced: Bool
+        endpoint: Endpoint, duplex: Duplex, show: Show?, timeout: Duration?, grace: Duration?, report: Report
     ) {
         self.endpoint = endpoint
         self.duplex = duplex
         self.show = show
         self.timeout = timeout
         self.grace = grace
-        let errors = Sink(2, .drop)
-        self.errors = errors
-        trace = isTraced ? Trace.lines { errors.lineOrDrop($0) } : nil
+        self.report = report
     }
 
     func run() throws {
         Signals.watch { [events] in events.post(.signal($0)) }
-        let input = try StandardInput(trace: trace)
+        try report.concluding { try work() }
+    }
+
+    private func work() throws {
+        let input = try StandardInput(trace: report.trace)
         let work = Lock<Result<Void, Failure>?>(nil)
-        let connection = Lock<Connection?>(nil)
+        let connection = Lock<Conversation?>(nil)
+        // Also when a signal ends it before its end.
+        defer { connection.withLock { $0 }?.closed() }
         let isStarted = Threads.start("connect") { [self] in
             do throws(Failure) {
                 let made = try connect()
@@ -44,8 +45,7 @@ final class Client: Sendable {
             }
             events.post(.ended(nil))
         }
-        guard isStarted else { throw Failure(.failed, "the system has no thread left") }
-        defer { try? errors.flush(until: .after(.milliseconds(200))) }
+        guard isStarted else { throw Failure(.failed, text("the system has no thread left", "系统没有可用的线程了")) }
         try wait(isConnected: { connection.withLock { $0 != nil } }, endInput: { input.stop() })
         try work.withLock { $0 }?.get()
     }
@@ -68,17 +68,21 @@ final class Client: Sendable {
         }
     }
 
-    private func connect() throws(Failure) -> Connection {
+    private func connect() throws(Failure) -> Conversation {
         do throws(SocketError) {
+            let start = Deadline.now
             // One way or half, the wire is full-duplex; the dialogue's rule is the library's.
-            return try Connection(
-                to: endpoint, timeout: timeout, duplex: duplex == .half ? .half : .full, trace: trace)
+            let connection = try Connection(
+                to: endpoint, timeout: timeout, duplex: duplex == .half ? .half : .full, trace: report.trace)
+            let conversation = Conversation(connection, report)
+            conversation.connected(since: start)
+            return conversation
         } catch {
             throw Failure(error)
         }
     }
 
-    private func converse(_ connection: Connection, _ input: StandardInput) throws(Failure) {
+    private func converse(_ connection: Conversation, _ input: StandardInput) throws(Failure) {
         switch duplex {
         case .half: try Dialogue(connection, input, show ?? .text, self).run()
         case .send: try sendOnly(connection, input)
@@ -86,9 +90,10 @@ final class Client: Sendable {
         case .full: try bothWays(connection, input)
         }
         connection.close()
+        connection.closed()
     }
 
-    private func bothWays(_ connection: Connection, _ input: StandardInput) throws(Failure) {
+    private func bothWays(_ connection: Conversation, _ input: StandardInput) throws(Failure) {
         let progress = Lock<(hasEnded: Bool, failure: Failure?)>((false, nil))
         let isStarted = Threads.start("input") { [self] in
             do throws(InputEnd) {
@@ -101,7 +106,7 @@ final class Client: Sendable {
                 connection.close()
             }
         }
-        if !isStarted { throw Failure(.failed, "the system has no thread left") }
+        if !isStarted { throw Failure(.failed, text("the system has no thread left", "系统没有可用的线程了")) }
         do throws(Failure) {
             try receiveAll(connection)
         } catch {
@@ -109,7 +114,9 @@ final class Client: Sendable {
         }
         if !progress.withLock({ $0.hasEnded }), !Standard.isTerminal(0) {
             note(
-                "the peer finished before the input did: \(sent.withLock { $0 }) bytes were sent, and the rest was not")
+                text(
+                    "the peer finished before the input did: \(connection.sent) bytes were sent, and the rest was not",
+                    "对方在输入结束之前就结束了：已发送 \(connection.sent) 字节，其余没有发送"))
         }
     }
 
@@ -122,25 +129,27 @@ final class Client: Sendable {
     }
 
     /// From standard input to the peer, until the input ends; then the direction is finished.
-    private func sendAll(_ connection: Connection, _ input: StandardInput) throws(InputEnd) {
+    private func sendAll(_ connection: Conversation, _ input: StandardInput) throws(InputEnd) {
         while true {
             let bytes: [UInt8]?
             do throws(Failure) { bytes = try input.read(upTo: 65536) } catch { throw .inputFailed(error) }
             guard let bytes else { break }
             do throws(Failure) { try send(bytes, connection) } catch { throw .networkFailed(error) }
         }
-        do throws(SocketError) { try connection.finishSending() } catch { throw .networkFailed(failure(error)) }
+        do throws(SocketError) { try connection.finishSending() } catch {
+            throw .networkFailed(failure(error, connection))
+        }
     }
 
     /// Sends, and closes only when all of it is acknowledged or the peer is gone. What the peer says meanwhile is dropped:
     /// left unread it would stop a peer that answers, and turn the close into a reset, which destroys what was sent.
-    private func sendOnly(_ connection: Connection, _ input: StandardInput) throws(Failure) {
+    private func sendOnly(_ connection: Conversation, _ input: StandardInput) throws(Failure) {
         let isGone = Lock(false)
         let isStarted = Threads.start("drop") {
             while (try? connection.receive(upTo: 65536)) != nil {}
             isGone.withLock { $0 = true }
         }
-        if !isStarted { throw Failure(.failed, "the system has no thread left") }
+        if !isStarted { throw Failure(.failed, text("the system has no thread left", "系统没有可用的线程了")) }
         do throws(InputEnd) {
             try sendAll(connection, input)
         } catch {
@@ -150,14 +159,14 @@ final class Client: Sendable {
         }
         // The kernel tells nobody when the last byte is acknowledged, so it is asked again and again, ever more rarely.
         var pause = Duration.milliseconds(1)
-        while !isGone.withLock({ $0 }), let left = try? connection.unacknowledged, left > 0 {
+        while !isGone.withLock({ $0 }), let left = try? connection.connection.unacknowledged, left > 0 {
             _ = try? Bell().waitBlocking(until: .after(pause))
             pause = min(pause * 2, .milliseconds(20))
         }
     }
 
     /// From the peer to standard output, until the peer finishes.
-    private func receiveAll(_ connection: Connection) throws(Failure) {
+    private func receiveAll(_ connection: Conversation) throws(Failure) {
         let shown = show ?? (Standard.isTerminal(1) ? .text : nil)
         var display = Display(shown ?? .text, keepsLines: show == nil)
         while let bytes = try receive(connection) {
@@ -171,22 +180,19 @@ final class Client: Sendable {
         if let rest = display.rest() { try write(Array(rest.utf8)) }
     }
 
-    func receive(_ connection: Connection) throws(Failure) -> [UInt8]? {
+    func receive(_ connection: Conversation) throws(Failure) -> [UInt8]? {
         do throws(SocketError) {
-            let bytes = try connection.receive(upTo: 65536)
-            received.withLock { $0 += bytes?.count ?? 0 }
-            return bytes
+            return try connection.receive(upTo: 65536)
         } catch {
-            throw failure(error)
+            throw failure(error, connection)
         }
     }
 
-    func send(_ bytes: [UInt8], _ connection: Connection) throws(Failure) {
+    func send(_ bytes: [UInt8], _ connection: Conversation) throws(Failure) {
         do throws(SocketError) {
             try connection.send(bytes)
-            sent.withLock { $0 += bytes.count }
         } catch {
-            throw failure(error)
+            throw failure(error, connection)
         }
     }
 
@@ -199,18 +205,23 @@ final class Client: Sendable {
     }
 
     /// Tells the user something, before the next prompt.
-    func note(_ text: String) {
-        errors.lineOrDrop(text)
+    func note(_ words: String) {
+        report.note(words)
         catchUp()
     }
 
     /// Lets what was traced come out before what is written next, as far as somebody reads it.
-    func catchUp() { try? errors.flush(until: .after(.milliseconds(100))) }
+    func catchUp() { report.flush(within: .milliseconds(100)) }
 
     /// A reset is no end: how much went each way says what may be missing.
-    private func failure(_ error: SocketError) -> Failure {
+    private func failure(_ error: SocketError, _ connection: Conversation) -> Failure {
         guard error.isReset else { return Failure(error) }
-        let counts = "\(received.withLock { $0 }) bytes received, \(sent.withLock { $0 }) sent"
-        return Failure(.failed, "the peer reset the connection (\(counts)); the rest of what it had to say is lost")
+        connection.reset()
+        let (received, sent) = (connection.received, connection.sent)
+        return Failure(
+            .failed,
+            text(
+                "the peer reset the connection (\(received) bytes received, \(sent) sent); the rest of what it had to say is lost",
+                "对方重置了连接（收到 \(received) 字节，发送 \(sent) 字节）；它还没说完的已经丢失"), error)
     }
 }

@@ -2,14 +2,14 @@ internal import Sockets
 
 /// The tutorial's client: a prompt, a line, its reply, and again until the input ends.
 struct Dialogue {
-    private let connection: Connection
+    private let connection: Conversation
     private let input: StandardInput
     private let client: Client
     private var display: Display
 
     static let prompt = "--->"
 
-    init(_ connection: Connection, _ input: StandardInput, _ show: Show, _ client: Client) {
+    init(_ connection: Conversation, _ input: StandardInput, _ show: Show, _ client: Client) {
         self.connection = connection
         self.input = input
         self.client = client

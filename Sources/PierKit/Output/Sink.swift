@@ -7,7 +7,7 @@ internal import struct SystemPackage.Errno
 /// What is to be written waits in a bounded buffer. When it is full, either the writers wait (standard output: nothing
 /// may be lost) or lines are dropped and counted (standard error: no client may wait for it).
 final class Sink: Sendable {
-    enum WhenFull { case wait, drop }
+    private enum WhenFull { case wait, drop }
 
     private struct State {
         var buffer: [UInt8] = []
@@ -26,11 +26,23 @@ final class Sink: Sendable {
     private let work = Bell()
     /// Told once, when the stream can no longer be written to.
     private let onFailure: @Sendable (Errno) -> Void
+    /// The line that tells how many were dropped.
+    private let lineForDropped: @Sendable (Int) -> String
 
-    init(_ stream: CInt, _ whenFull: WhenFull, onFailure: @escaping @Sendable (Errno) -> Void = { _ in }) {
+    /// One whose writers wait when it is full.
+    init(waitingFor stream: CInt, onFailure: @escaping @Sendable (Errno) -> Void) {
         self.stream = stream
-        self.whenFull = whenFull
+        whenFull = .wait
         self.onFailure = onFailure
+        lineForDropped = { _ in "" }
+    }
+
+    /// One whose lines are dropped when it is full.
+    init(droppingTo stream: CInt, lineForDropped: @escaping @Sendable (Int) -> String) {
+        self.stream = stream
+        whenFull = .drop
+        onFailure = { _ in }
+        self.lineForDropped = lineForDropped
     }
 
     /// Writes a line, waiting for room where that is the rule. Suspends the task meanwhile; a cancelled one waits no more,
@@ -55,13 +67,21 @@ final class Sink: Sendable {
         _ = put(text, mayWait: false)
     }
 
+    /// The same with a line that is made when it has got its place among the others. One that matters finds room where
+    /// ordinary ones are dropped already.
+    func lineOrDrop(mattering matters: Bool = true, _ make: () -> String) {
+        _ = put(make(), mayWait: false, capacity: Self.capacity * (matters ? 2 : 1))
+    }
+
     /// Puts a line into the buffer; or gives a bell that rings when there may be room.
-    private func put(_ text: String, mayWait: Bool = true) -> Bell? {
+    private func put(
+        _ text: @autoclosure () -> String, mayWait: Bool = true, capacity: Int = Sink.capacity
+    ) -> Bell? {
         var needsThread = false
         var needsRing = false
         let bell: Bell? = state.withLock { state in
             if state.failure != nil { return nil }
-            if state.buffer.count >= Self.capacity {
+            if state.buffer.count >= capacity {
                 guard whenFull == .wait, mayWait else {
                     state.dropped += 1
                     return nil
@@ -71,7 +91,7 @@ final class Sink: Sendable {
                 return bell
             }
             needsRing = state.buffer.isEmpty
-            state.buffer += text.utf8
+            state.buffer += text().utf8
             state.buffer.append(UInt8(ascii: "\n"))
             needsThread = !state.hasThread
             state.hasThread = true
@@ -104,7 +124,7 @@ final class Sink: Sendable {
             guard state.isWriting else { return (nil, state.waiting) }
             var piece = state.buffer
             if state.dropped > 0 {
-                piece += "(\(state.dropped) lines were dropped: nobody reads this stream fast enough)\n".utf8
+                piece += (lineForDropped(state.dropped) + "\n").utf8
                 state.dropped = 0
             }
             state.buffer = []

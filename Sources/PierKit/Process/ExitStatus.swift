@@ -20,10 +20,13 @@ struct Failure: Error {
     let status: ExitStatus
     /// Nil where nobody is left to tell, as when the reader of standard output has gone away.
     let sentence: String?
+    /// The library's error, where it is one.
+    let error: SocketError?
 
-    init(_ status: ExitStatus, _ sentence: String?) {
+    init(_ status: ExitStatus, _ sentence: String?, _ error: SocketError? = nil) {
         self.status = status
         self.sentence = sentence
+        self.error = error
     }
 
     init(_ error: SocketError) {
@@ -33,7 +36,7 @@ struct Failure: Error {
             case .timedOut: .timedOut
             default: .failed
             }
-        self.init(status, error.description + (error.advice.map { "; " + $0 } ?? ""))
+        self.init(status, error.said + (error.advice.map { text("; ", "；") + $0 } ?? ""), error)
     }
 
     /// Standard output cannot be written to. Its reader's going away is nothing to speak of: `pier … | head -1`.

@@ -33,3 +33,6 @@ enum Language {
             : "an empty line sends nothing: a stream cannot carry an empty message; write something"
     }
 }
+
+/// A text in the language of the locale: each stands beside the other, where it is used.
+func text(_ english: String, _ chinese: String) -> String { Language.current == .chinese ? chinese : english }

@@ -3,37 +3,36 @@ internal import Sockets
 
 /// `serve` under way: the listeners, their clients, and how it all ends.
 final class Server: Sendable {
+    let service: Serve.ServiceName
     let model: Model
     let loops: Int
     let grace: Duration?
     let settings: [Serve.Settings]
     let output: Sink
-    let errors: Sink
-    let trace: Trace?
+    let report: Report
     private let events = Events()
     private let stops = Lock<[@Sendable () -> Void]>([])
 
     init(_ command: Serve) throws(Failure) {
+        service = command.service
         model = command.model
         loops = command.loops?.value ?? EventLoopGroup.processors
         grace = command.grace.duration
         settings = try command.settings()
         let events = events
-        output = Sink(1, .wait) { events.post(.outputFailed($0)) }
-        let errors = Sink(2, .drop)
-        self.errors = errors
-        trace = command.trace ? Trace.lines { errors.lineOrDrop($0) } : nil
+        output = Sink(waitingFor: 1) { events.post(.outputFailed($0)) }
+        report = Report(command.reporting.form, isTraced: command.reporting.trace)
     }
 
     func run() throws {
         Signals.watch { [events] in events.post(.signal($0)) }
-        // What was told must be out before the process ends.
-        defer { try? errors.flush(until: .after(.milliseconds(200))) }
-        let listeners = try listen()
-        // Whatever happens from here on, no path of ours stays behind.
-        defer { for (listener, _) in listeners { listener.close() } }
-        try start(listeners) { [events] in events.post(.ended($0)) }
-        try wait(for: listeners)
+        try report.concluding {
+            let listeners = try listen()
+            // Whatever happens from here on, no path of ours stays behind.
+            defer { for (listener, _) in listeners { listener.close() } }
+            try start(listeners) { [events] in events.post(.ended($0)) }
+            try wait(for: listeners)
+        }
     }
 
     /// Has `action` done when the listeners have been closed.
@@ -45,12 +44,14 @@ final class Server: Sendable {
         var listeners: [(Listener, Serve.Settings)] = []
         for setting in settings {
             do throws(SocketError) {
-                let listener = try Listener(on: setting.endpoint, backlog: setting.backlog, trace: trace)
+                let listener = try Listener(on: setting.endpoint, backlog: setting.backlog, trace: report.trace)
                 listeners.append((listener, setting))
-                errors.lineOrDrop("listening \(listener.address.described(for: setting.endpoint.transport))")
+                report.listening(listener.address.described(for: setting.endpoint.transport), service.rawValue)
                 if !listener.address.isLoopback {
-                    errors.lineOrDrop(
-                        "warning: \(listener.address) is public: whoever reaches this machine can connect")
+                    report.warning(
+                        text(
+                            "\(listener.address) is public: whoever reaches this machine can connect",
+                            "\(listener.address) 是公开的：能访问这台机器的人都能连接"))
                 }
             } catch {
                 for (listener, _) in listeners { listener.close() }
@@ -122,9 +123,22 @@ final class Server: Sendable {
         }
     }
 
+    /// Whether anything is told of a client, so that its connection is not all that is needed.
+    func isTold(_ settings: Serve.Settings) -> Bool { settings.show != .none || report.isTelling }
+
+    /// What is told of a client.
+    func conversation(_ connection: Connection, _ settings: Serve.Settings) -> Conversation {
+        let conversation = Conversation(connection, report, show: settings.show, output)
+        conversation.accepted(
+            on: connection.listener.map { $0.address.described(for: settings.endpoint.transport) } ?? "")
+        return conversation
+    }
+
     /// Tells that descriptors ran out; whoever calls does so once a shortage.
     @Sendable
     func tellShortage(_ error: SocketError) {
-        errors.lineOrDrop("warning: \(Failure(error).sentence ?? ""); clients queue until others have left")
+        let sentence = Failure(error).sentence ?? ""
+        report.warning(
+            text("\(sentence); clients queue until others have left", "\(sentence)；新的客户端要排队，直到有别的离开"))
     }
 }

@@ -12,11 +12,32 @@ struct TaskModel {
 
     /// What is done for each client; chosen here, once.
     private func body(_ settings: Serve.Settings) -> @Sendable (Connection) async throws -> Void {
-        let (size, show, output) = (settings.receiveSize, settings.show, server.output)
-        if show == .none { return { connection in try await Echo.serve(connection, upTo: size) } }
-        return { connection in
-            guard let shown = Shown(connection, show, output) else { return }
-            try await Echo.serve(connection, upTo: size, shown)
+        switch server.service {
+        case .echo: body(Echo.self, settings)
+        case .discard: body(Discard.self, settings)
+        case .chargen: body(Chargen.self, settings)
+        case .daytime: body(Daytime.self, settings)
+        }
+    }
+
+    private func body<S: Service>(
+        _ service: S.Type, _ settings: Serve.Settings
+    ) -> @Sendable (Connection) async throws -> Void {
+        let size = settings.receiveSize
+        // A silent client of which nothing is told has the frame of its service alone.
+        guard server.isTold(settings) else { return { client in try await S.serve(client, upTo: size) } }
+        return { [server] connection in
+            let client = server.conversation(connection, settings)
+            do throws(SocketError) {
+                try await S.serve(client, upTo: size)
+                // Here, so that what is told of its end is told when it is so.
+                await connection.finishAndClose()
+                client.closed()
+            } catch {
+                connection.close()
+                client.closed(error)
+                throw error
+            }
         }
     }
 

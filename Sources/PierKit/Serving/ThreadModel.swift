@@ -94,12 +94,15 @@ private final class Worker: Sendable {
 /// One client, from its first byte to its close, on the calling thread.
 private func serveBlocking(_ connection: Connection, _ settings: Serve.Settings, _ server: Server) {
     connection.idleTimeout = settings.idleTimeout
+    let client = server.conversation(connection, settings)
     do throws(SocketError) {
-        try Echo.serveBlocking(connection, settings, server.output)
+        try server.service.type.serve(client, upTo: settings.receiveSize)
         connection.finishAndClose()
+        client.closed()
     } catch {
         // It ends this client only; the trace has told it.
         connection.close()
+        client.closed(error)
     }
 }
 

@@ -1,0 +1,226 @@
+internal import Loops
+internal import SocketCore
+internal import Sockets
+internal import Synchronization
+
+/// What the command tells of its work on standard error: in prose, or as events, one JSON object a line.
+///
+/// `Documentation/events.md` says what each event holds. Nothing here waits: when standard error is full, lines are dropped.
+final class Report: Sendable {
+    enum Form: Sendable {
+        /// What must be told, in prose.
+        case prose
+        /// Clients and totals too.
+        case verbose
+        /// Everything, as JSON.
+        case json
+    }
+
+    let form: Form
+    let trace: Trace?
+    private let sink: Sink
+    private let clock = EventClock()
+    private let clients = Atomic<Int>(0)
+    private let received = Atomic<Int>(0)
+    private let sent = Atomic<Int>(0)
+    private let messages = Atomic<Int>(0)
+    private let errors = Atomic<Int>(0)
+
+    init(_ form: Form, isTraced: Bool) {
+        self.form = form
+        let clock = clock
+        let sink = Sink(droppingTo: 2) { count in
+            let words = text(
+                "\(count) lines were dropped: nobody reads this stream fast enough",
+                "丢弃了 \(count) 行：没有人足够快地读取这个流")
+            guard form == .json else { return "(\(words))" }
+            return clock.line("warning", [("message", .string(words)), ("dropped", .integer(count))])
+        }
+        self.sink = sink
+        trace =
+            isTraced
+            ? Trace { event in
+                switch form {
+                case .json:
+                    sink.lineOrDrop(mattering: false) { clock.line("trace", [("message", .string(event.said))]) }
+                case .prose, .verbose: sink.lineOrDrop(event.said)
+                }
+            } : nil
+    }
+
+    /// Whether each connection is told of.
+    var isTelling: Bool { form != .prose }
+
+    // MARK: The command
+
+    func listening(_ endpoint: String, _ service: String) {
+        tell("listening \(endpoint)", "listening", [("endpoint", .string(endpoint)), ("service", .string(service))])
+    }
+
+    func warning(_ words: String) {
+        tell(text("warning: ", "警告：") + words, "warning", [("message", .string(words))])
+    }
+
+    /// Tells the user something that is neither fault nor danger.
+    func note(_ words: String) { tell(words, "warning", [("message", .string(words))]) }
+
+    /// Does a verb's work, and tells what ended it, where that is to be an event, and the totals. All is written out then,
+    /// as far as somebody reads it.
+    func concluding(_ work: () throws -> Void) throws {
+        defer { flush(within: .milliseconds(200)) }
+        do {
+            try work()
+        } catch let failure as Failure {
+            errors.add(1, ordering: .relaxed)
+            // What is wrong with the command's words is for who wrote them.
+            guard form == .json, failure.status != .usage else {
+                totals()
+                throw failure
+            }
+            let words = failure.sentence ?? text("nobody reads standard output any more", "没有人再读取标准输出")
+            event("error", members(failure.error, words) + [("status", .integer(Int(failure.status.rawValue)))])
+            totals()
+            throw failure.status
+        } catch {
+            totals()
+            throw error
+        }
+        totals()
+    }
+
+    func flush(within limit: Duration) { try? sink.flush(until: .after(limit)) }
+
+    private func totals() {
+        let (clients, errors) = (clients.load(ordering: .relaxed), errors.load(ordering: .relaxed))
+        let (received, sent) = (received.load(ordering: .relaxed), sent.load(ordering: .relaxed))
+        let (messages, time) = (messages.load(ordering: .relaxed), clock.elapsed)
+        if form == .prose { return }
+        tell(
+            text(
+                "totals: \(clients) clients, \(received) bytes received in \(messages) messages, \(sent) sent, \(errors) errors, in \(time.inSeconds) s",
+                "合计：\(clients) 个客户端，收到 \(messages) 条信息共 \(received) 字节，发送 \(sent) 字节，\(errors) 个错误，历时 \(time.inSeconds) 秒"
+            ),
+            "totals",
+            [
+                ("clients", .integer(clients)), ("received", .integer(received)), ("sent", .integer(sent)),
+                ("messages", .integer(messages)), ("errors", .integer(errors)),
+                ("seconds", .seconds(time.clampedNanoseconds)),
+            ])
+    }
+
+    // MARK: One connection
+
+    /// The number of a new connection, counted from 1.
+    func number() -> Int { clients.add(1, ordering: .relaxed).newValue }
+
+    func accepted(_ who: Conversation, on endpoint: String) {
+        let members = who.members + [("endpoint", .string(endpoint))]
+        tellMore(text("\(who.name) accepted on \(endpoint)", "\(endpoint) 接受了 \(who.name)"), "accepted", members)
+    }
+
+    func connected(_ who: Conversation, from local: String?, after time: Duration) {
+        let source = local.map { text(" from \($0)", "，本端是 \($0)") } ?? ""
+        var members = who.members
+        if let local { members.append(("local", .string(local))) }
+        tellMore(
+            text(
+                "connected to \(who.name)\(source), after \(time.inSeconds) s",
+                "已连接到 \(who.name)\(source)，用了 \(time.inSeconds) 秒"),
+            "connected", members + [("seconds", .seconds(time.clampedNanoseconds))])
+    }
+
+    func received(_ who: Conversation, _ count: Int) {
+        received.add(count, ordering: .relaxed)
+        messages.add(1, ordering: .relaxed)
+        if form == .json { event("received", who.members + [("bytes", .integer(count))], matters: false) }
+    }
+
+    func sent(_ who: Conversation, _ count: Int) {
+        sent.add(count, ordering: .relaxed)
+        if form == .json { event("sent", who.members + [("bytes", .integer(count))], matters: false) }
+    }
+
+    func finished(_ who: Conversation, by side: String) {
+        if form == .json { event("finished", who.members + [("by", .string(side))]) }
+    }
+
+    /// A reset is no end: how much went each way says what may be missing.
+    func reset(_ who: Conversation) {
+        tellMore(text("\(who.name) reset the connection", "\(who.name) 重置了连接"), "reset", who.members + who.counts)
+    }
+
+    /// What ended one connection, and not the command.
+    func failed(_ who: Conversation, _ error: SocketError) {
+        errors.add(1, ordering: .relaxed)
+        guard !error.isReset else { return reset(who) }
+        tellMore("\(who.name): \(error.said)", "error", who.members + members(error, error.said))
+    }
+
+    func closed(_ who: Conversation, after time: Duration) {
+        tellMore(
+            text(
+                "\(who.name) closed: \(who.received) bytes received in \(who.messages) messages, \(who.sent) sent, in \(time.inSeconds) s",
+                "\(who.name) 已关闭：收到 \(who.messages) 条信息共 \(who.received) 字节，发送 \(who.sent) 字节，历时 \(time.inSeconds) 秒"),
+            "closed",
+            who.members + who.counts
+                + [("messages", .integer(who.messages)), ("seconds", .seconds(time.clampedNanoseconds))])
+    }
+
+    // MARK: Telling
+
+    private func members(_ error: SocketError?, _ words: String) -> [EventMember] {
+        var members: [EventMember] = [("message", .string(words))]
+        guard let error else { return members }
+        members.append(("operation", .string(error.operation.rawValue)))
+        members.append(("cause", .string(error.cause.word)))
+        if case .system(let errno) = error.cause { members.append(("errno", .integer(Int(errno.rawValue)))) }
+        return members
+    }
+
+    private func tellMore(_ words: String, _ name: String, _ members: [EventMember]) {
+        if form != .prose { tell(words, name, members) }
+    }
+
+    private func tell(_ words: String, _ name: String, _ members: [EventMember]) {
+        if form == .json { event(name, members) } else { sink.lineOrDrop { words } }
+    }
+
+    private func event(_ name: String, _ members: [EventMember], matters: Bool = true) {
+        // The time is taken where the line gets its place, so that no later line has an earlier one.
+        sink.lineOrDrop(mattering: matters) { clock.line(name, members) }
+    }
+}
+
+typealias EventMember = (name: String, value: JSON)
+
+/// The time of events: the wall clock's at the start, and from then on what the monotonic clock has counted. So it never
+/// goes back.
+struct EventClock: Sendable {
+    private let start = WallClock.now
+    private let began = Deadline.now
+
+    var elapsed: Duration { .nanoseconds(Int64(clamping: Deadline.now.nanoseconds &- began.nanoseconds)) }
+
+    func line(_ name: String, _ members: [EventMember]) -> String {
+        let now = UInt64(clamping: start.seconds) &* 1_000_000_000 &+ UInt64(clamping: start.nanoseconds)
+        let all: [EventMember] = [("time", .seconds(now &+ elapsed.clampedNanoseconds)), ("event", .string(name))]
+        return JSON.object((all + members).map { JSON.Member(name: $0.name, value: $0.value) }).text
+    }
+}
+
+extension SocketError.Cause {
+    /// One word for a program to match on.
+    fileprivate var word: String {
+        switch self {
+        case .system: "system"
+        case .closed: "closed"
+        case .timedOut: "timed-out"
+        case .cancelled: "cancelled"
+        case .resolution: "resolution"
+        case .endpoint: "endpoint"
+        case .ended: "ended"
+        case .lineTooLong: "line-too-long"
+        case .misuse: "misuse"
+        }
+    }
+}

@@ -1,0 +1,13 @@
+internal import SocketCore
+
+/// The discard service (RFC 863): everything is read, and nothing answered.
+enum Discard: Service {
+    static func serve(_ client: some ClientStream, upTo size: Int) async throws(SocketError) {
+        while try await client.receive(upTo: size) != nil {}
+    }
+
+    @available(*, noasync)
+    static func serve(_ client: some ClientStream, upTo size: Int) throws(SocketError) {
+        while try client.receive(upTo: size) != nil {}
+    }
+}

@@ -1,0 +1,134 @@
+import Testing
+import TestSupport
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The services besides echo, over TCP and Unix at once, in every way to wait.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct ServiceTests {
+    private static let models = ["tasks", "threads", "blocking"]
+
+    /// Runs a service on a TCP port and a path.
+    private func serving(
+        _ service: String, _ model: String, _ arguments: String...,
+        body: (EchoServer, [() throws -> Peer]) async throws -> Void
+    ) async throws {
+        let path = temporaryPath("sock")
+        let words = [Place.pier, "serve", service, "127.0.0.1:0", path, "--model", model] + arguments
+        try await starting(words, input: .file("/dev/null")) { program in
+            let server = EchoServer(program: program, port: try await listeningPort(of: program))
+            try await program.errors.line(with: "listening unix://\(path)")
+            try await body(server, [{ try server.client() }, { try Peer(path: path) }])
+        }
+    }
+
+    @Test(arguments: models)
+    func discardReadsEverythingAndAnswersNothing(model: String) async throws {
+        try await serving("discard", model) { server, clients in
+            let before = server.sockets
+            for client in clients {
+                let client = try client()
+                // Unread bytes would turn the close into a reset.
+                let much = [UInt8](repeating: UInt8(ascii: "x"), count: 1 << 20)
+                try client.send("hello\n")
+                try await server.program.output.line(with: " received-->hello")
+                try client.send(much)
+                #expect(!client.hasNews)
+                client.finish()
+                #expect(try client.receiveText() == "")
+            }
+            try await server.hasOnly(before)
+        }
+    }
+
+    @Test(arguments: models)
+    func chargenSendsRotatingLinesForAsLongAsTheyAreTaken(model: String) async throws {
+        try await serving("chargen", model, "--show", "none") { server, clients in
+            let before = server.sockets
+            for client in clients {
+                let client = try client()
+                // It reads what is said meanwhile, and takes the end of it for no end.
+                try client.send([UInt8](repeating: UInt8(ascii: "x"), count: 16 << 20))
+                client.finish()
+                let bytes = try client.receive(74 * 20_000)
+                let isRight = bytes.indices.allSatisfy { index in
+                    switch index % 74 {
+                    case 72: bytes[index] == UInt8(ascii: "\r")
+                    case 73: bytes[index] == UInt8(ascii: "\n")
+                    default: bytes[index] == UInt8(32 + (index / 74 + index % 74) % 95)
+                    }
+                }
+                #expect(bytes.count == 74 * 20_000 && isRight)
+            }
+            // They are gone, and so are their sockets.
+            try await server.hasOnly(before)
+        }
+    }
+
+    @Test(arguments: models)
+    func chargenEndsAClientThatDoesNotReadAndKeepsOneThatOnlyReads(model: String) async throws {
+        try await serving("chargen", model, "--idle-timeout", "300ms") { server, clients in
+            let before = server.sockets
+            for client in clients {
+                let reader = try client()
+                let start = ContinuousClock.now
+                while ContinuousClock.now - start < .milliseconds(900) {
+                    #expect(try reader.receive(74).count == 74)
+                }
+                reader.resetAtClose()
+            }
+            try await server.hasOnly(before)
+            let stuck = try clients.map { try $0() }
+            // It has begun, and then stands still.
+            for client in stuck.prefix(model == "blocking" ? 1 : 2) { #expect(client.hasNews(within: 20_000)) }
+            try await server.hasOnly(before)
+        }
+    }
+
+    @Test(arguments: ["tasks", "threads"])
+    func chargenHoldsNothingForClientsThatDoNotRead(model: String) async throws {
+        try await serving("chargen", model, "--show", "none") { server, clients in
+            let first = try clients[0]()
+            #expect(first.hasNews(within: 20_000))
+            let before = residentMemory(of: server.program.pid)
+            let stuck = try (0..<50).map { _ in try clients[0]() }
+            for client in stuck { #expect(client.hasNews(within: 20_000)) }
+            // A thread has a stack and an arena; bytes that were queued would be megabytes a client.
+            let grown = residentMemory(of: server.program.pid) - before
+            #expect(grown < 50 * 256 * 1024, "\(grown)")
+        }
+    }
+
+    @Test(arguments: models)
+    func aSignalEndsChargenWithoutWaitingForItsClients(model: String) async throws {
+        try await serving("chargen", model, "--grace", "1m") { server, clients in
+            let client = try clients[0]()
+            #expect(try client.receive(74).count == 74)
+            server.program.send(SIGTERM)
+            #expect(try client.receive(.max).count > 0)
+            #expect(try await server.program.end() == 0)
+        }
+    }
+
+    @Test(arguments: models)
+    func daytimeSaysOneLineAndCloses(model: String) async throws {
+        try await serving("daytime", model) { server, clients in
+            let before = server.sockets
+            for client in clients {
+                let client = try client()
+                try client.send("what time is it?")
+                let line = try client.receiveText()
+                let form =
+                    /(Sun|Mon|Tues|Wednes|Thurs|Fri|Satur)day, [A-Z][a-z]+ [1-9][0-9]?, 2[0-9]{3} \d\d:\d\d:\d\d-UTC/
+                // To Swift, CR and LF together are one character.
+                #expect(line.hasSuffix("\r\n") && line.dropLast().wholeMatch(of: form) != nil, "\(line)")
+                let told = try await outcome(of: ["date", "-u", "-d", String(line.dropLast(5)) + " UTC", "+%s"])
+                let seconds = Int(told.output.dropLast()) ?? 0
+                #expect(abs(time(nil) - seconds) < 60, "\(line) \(told.errors)")
+            }
+            try await server.hasOnly(before)
+        }
+    }
+}
