@@ -71,9 +71,10 @@ final class Report: Sendable {
         do {
             try work()
         } catch let failure as Failure {
-            errors.add(1, ordering: .relaxed)
             // What is wrong with the command's words is for who wrote them.
-            guard form == .json, failure.status != .usage else {
+            if failure.status == .usage { throw failure }
+            errors.add(1, ordering: .relaxed)
+            guard form == .json else {
                 totals()
                 throw failure
             }

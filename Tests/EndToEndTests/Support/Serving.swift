@@ -35,17 +35,17 @@ func serving<R>(
         let server = EchoServer(program: program, port: try await listeningPort(of: program))
         // The other endpoints come after the first.
         for path in arguments where path.hasPrefix("/") {
-            try await program.errors.line(with: "listening unix://\(path.prefix { $0 != "?" })")
+            try await program.errors.line(with: "unix://\(path.prefix { $0 != "?" })")
         }
         return try await body(server)
     }
 }
 
-/// The port that a server tells.
+/// The port that a server tells, in prose or as an event.
 func listeningPort(of program: Program) async throws -> UInt16 {
-    let line = try await program.errors.line(with: "listening tcp://")
-    guard let port = line.split(separator: ":").last.flatMap({ UInt16($0) }) else { throw Unexpected(text: line) }
-    return port
+    let line = try await program.errors.line(with: "tcp://")
+    guard let port = line.firstMatch(of: /tcp:\/\/\S*?:(\d+)("|$)/) else { throw Unexpected(text: line) }
+    return UInt16(port.1) ?? 0
 }
 
 /// What the descriptors of a process are.
