@@ -11,7 +11,7 @@ struct Connect: Verb {
             receiving goes on until the peer has finished too.
 
             In half duplex it is a dialogue, a line and its reply in turn. In send and receive only one direction is used. \
-            The endpoint takes the flags duplex, show and timeout behind a ?.
+            The endpoint takes the flags duplex, show, timeout and linger behind a ?.
             """)
 
     static let examples = [
@@ -19,7 +19,7 @@ struct Connect: Verb {
         "pier connect localhost:8520 < question > answer   sends a file, and keeps all that comes back",
     ]
 
-    static let keys = ["duplex", "show", "timeout"]
+    static let keys = ["duplex", "show", "timeout", "linger"]
 
     @Argument(help: "Where to: HOST:PORT, :PORT on this machine, a path.")
     var endpoint: String
@@ -35,6 +35,12 @@ struct Connect: Verb {
     @Option(help: "How long resolving and connecting may take; or off.")
     var timeout = TimeSpan(nil)
 
+    @Option(
+        help:
+            "Datagrams: how long to wait for an answer, after the end of input and in half duplex, before there is none."
+    )
+    var linger = TimeSpan(.seconds(1))
+
     @Option(help: "How long the peer may take to finish after the first signal.")
     var grace = TimeSpan(.seconds(5))
 
@@ -45,6 +51,7 @@ struct Connect: Verb {
         try Client(
             endpoint: place, duplex: try value(of: "duplex", in: place, else: duplex, Duplex.hint), show: show,
             timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration,
+            linger: try value(of: "linger", in: place, else: linger, TimeSpan.hint).duration ?? .seconds(1 << 30),
             grace: grace.duration, report: Report(reporting.form, isTraced: reporting.trace)
         ).run()
     }

@@ -18,7 +18,7 @@ struct Serve: Verb {
         "pier serve echo :8520 /run/echo.sock --show none   on every address and a Unix socket, showing nothing",
     ]
 
-    static let keys = ["backlog", "receive-size", "max-clients", "idle-timeout", "show"]
+    static let keys = ["backlog", "receive-size", "max-clients", "max-sessions", "idle-timeout", "show"]
 
     /// The services.
     enum ServiceName: String, CaseIterable, ExpressibleByArgument {
@@ -64,6 +64,18 @@ struct Serve: Verb {
     @Option(help: "How long a client may be silent, or not read what it is sent, before it is closed; or off.")
     var idleTimeout = TimeSpan(.seconds(300))
 
+    @Option(
+        help:
+            "How many senders of datagrams are known at once; at the limit the one that has been silent for longest is forgotten."
+    )
+    var maxSessions = Count(10_000)
+
+    @Flag(
+        help:
+            "Answer datagrams of other machines too: echo and chargen answer only this one's, since a sender can be forged; never one from a port below 1024."
+    )
+    var allowRemoteDatagrams = false
+
     @Option(help: "How messages are shown.")
     var show = Show.text
 
@@ -82,7 +94,9 @@ struct Serve: Verb {
         let backlog: Int
         let receiveSize: Int
         let maxClients: Int
+        let maxSessions: Int
         let idleTimeout: Duration?
+        let allowsRemote: Bool
         let show: Show
     }
 
@@ -91,7 +105,15 @@ struct Serve: Verb {
         var all: [Settings] = []
         for text in endpoints {
             let endpoint = try parsedEndpoint(text, keys: Self.keys)
-            do throws(SocketError) { try Listener.check(endpoint) } catch { throw Failure(error) }
+            do throws(SocketError) {
+                if endpoint.transport.carriesDatagrams {
+                    try DatagramSocket.check(endpoint)
+                } else {
+                    try Listener.check(endpoint)
+                }
+            } catch {
+                throw Failure(error)
+            }
             all.append(
                 Settings(
                     endpoint: endpoint,
@@ -102,7 +124,9 @@ struct Serve: Verb {
                     maxClients: try value(
                         of: "max-clients", in: endpoint, else: maxClients ?? defaultMaxClients, Count.hint
                     ).value,
+                    maxSessions: try value(of: "max-sessions", in: endpoint, else: maxSessions, Count.hint).value,
                     idleTimeout: try value(of: "idle-timeout", in: endpoint, else: idleTimeout, TimeSpan.hint).duration,
+                    allowsRemote: allowRemoteDatagrams,
                     show: try value(of: "show", in: endpoint, else: show, Show.hint)))
         }
         return all

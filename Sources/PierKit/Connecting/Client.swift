@@ -9,16 +9,19 @@ final class Client: Sendable {
     let show: Show?
     let timeout: Duration?
     let grace: Duration?
-    private let report: Report
+    let linger: Duration
+    let report: Report
     private let events = Events()
 
     init(
-        endpoint: Endpoint, duplex: Duplex, show: Show?, timeout: Duration?, grace: Duration?, report: Report
+        endpoint: Endpoint, duplex: Duplex, show: Show?, timeout: Duration?, linger: Duration, grace: Duration?,
+        report: Report
     ) {
         self.endpoint = endpoint
         self.duplex = duplex
         self.show = show
         self.timeout = timeout
+        self.linger = linger
         self.grace = grace
         self.report = report
     }
@@ -31,14 +34,20 @@ final class Client: Sendable {
     private func work() throws {
         let input = try StandardInput(trace: report.trace)
         let work = Lock<Result<Void, Failure>?>(nil)
-        let connection = Lock<Conversation?>(nil)
+        let account = Lock<Account?>(nil)
         // Also when a signal ends it before its end.
-        defer { connection.withLock { $0 }?.closed() }
+        defer { account.withLock { $0 }?.closed() }
         let isStarted = Threads.start("connect") { [self] in
             do throws(Failure) {
-                let made = try connect()
-                connection.withLock { $0 = made }
-                try converse(made, input)
+                if endpoint.transport.carriesDatagrams {
+                    let exchange = try DatagramExchange(self)
+                    account.withLock { $0 = exchange.account }
+                    try exchange.run(input)
+                } else {
+                    let made = try connect()
+                    account.withLock { $0 = made.account }
+                    try converse(made, input)
+                }
                 work.withLock { $0 = .success(()) }
             } catch {
                 work.withLock { $0 = .failure(error) }
@@ -46,7 +55,7 @@ final class Client: Sendable {
             events.post(.ended(nil))
         }
         guard isStarted else { throw Failure(.failed, text("the system has no thread left", "系统没有可用的线程了")) }
-        try wait(isConnected: { connection.withLock { $0 != nil } }, endInput: { input.stop() })
+        try wait(isConnected: { account.withLock { $0 != nil } }, endInput: { input.stop() })
         try work.withLock { $0 }?.get()
     }
 
@@ -90,7 +99,7 @@ final class Client: Sendable {
         case .full: try bothWays(connection, input)
         }
         connection.close()
-        connection.closed()
+        connection.account.closed()
     }
 
     private func bothWays(_ connection: Conversation, _ input: StandardInput) throws(Failure) {
@@ -115,8 +124,8 @@ final class Client: Sendable {
         if !progress.withLock({ $0.hasEnded }), !Standard.isTerminal(0) {
             note(
                 text(
-                    "the peer finished before the input did: \(connection.sent) bytes were sent, and the rest was not",
-                    "对方在输入结束之前就结束了：已发送 \(connection.sent) 字节，其余没有发送"))
+                    "the peer finished before the input did: \(connection.account.sent) bytes were sent, and the rest was not",
+                    "对方在输入结束之前就结束了：已发送 \(connection.account.sent) 字节，其余没有发送"))
         }
     }
 
@@ -216,8 +225,8 @@ final class Client: Sendable {
     /// A reset is no end: how much went each way says what may be missing.
     private func failure(_ error: SocketError, _ connection: Conversation) -> Failure {
         guard error.isReset else { return Failure(error) }
-        connection.reset()
-        let (received, sent) = (connection.received, connection.sent)
+        connection.account.reset()
+        let (received, sent) = (connection.account.received, connection.account.sent)
         return Failure(
             .failed,
             text(

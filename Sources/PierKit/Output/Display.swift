@@ -29,6 +29,11 @@ struct Display {
         }
     }
 
+    /// The text for a message that has borders of its own, so that nothing of it is held.
+    func text(forWhole bytes: [UInt8]) -> String {
+        show == .hex ? bytes.map(twoHexDigits).joined(separator: " ") : escaped(bytes)
+    }
+
     /// The text for what is still held, when nothing more will come.
     mutating func rest() -> String? {
         defer { held = [] }

@@ -114,12 +114,12 @@ final class Report: Sendable {
     /// The number of a new connection, counted from 1.
     func number() -> Int { clients.add(1, ordering: .relaxed).newValue }
 
-    func accepted(_ who: Conversation, on endpoint: String) {
+    func accepted(_ who: Account, on endpoint: String) {
         let members = who.members + [("endpoint", .string(endpoint))]
         tellMore(text("\(who.name) accepted on \(endpoint)", "\(endpoint) 接受了 \(who.name)"), "accepted", members)
     }
 
-    func connected(_ who: Conversation, from local: String?, after time: Duration) {
+    func connected(_ who: Account, from local: String?, after time: Duration) {
         let source = local.map { text(" from \($0)", "，本端是 \($0)") } ?? ""
         var members = who.members
         if let local { members.append(("local", .string(local))) }
@@ -130,34 +130,34 @@ final class Report: Sendable {
             "connected", members + [("seconds", .seconds(time.clampedNanoseconds))])
     }
 
-    func received(_ who: Conversation, _ count: Int) {
+    func received(_ who: Account, _ count: Int) {
         received.add(count, ordering: .relaxed)
         messages.add(1, ordering: .relaxed)
         if form == .json { event("received", who.members + [("bytes", .integer(count))], matters: false) }
     }
 
-    func sent(_ who: Conversation, _ count: Int) {
+    func sent(_ who: Account, _ count: Int) {
         sent.add(count, ordering: .relaxed)
         if form == .json { event("sent", who.members + [("bytes", .integer(count))], matters: false) }
     }
 
-    func finished(_ who: Conversation, by side: String) {
+    func finished(_ who: Account, by side: String) {
         if form == .json { event("finished", who.members + [("by", .string(side))]) }
     }
 
     /// A reset is no end: how much went each way says what may be missing.
-    func reset(_ who: Conversation) {
+    func reset(_ who: Account) {
         tellMore(text("\(who.name) reset the connection", "\(who.name) 重置了连接"), "reset", who.members + who.counts)
     }
 
     /// What ended one connection, and not the command.
-    func failed(_ who: Conversation, _ error: SocketError) {
+    func failed(_ who: Account, _ error: SocketError) {
         errors.add(1, ordering: .relaxed)
         guard !error.isReset else { return reset(who) }
         tellMore("\(who.name): \(error.said)", "error", who.members + members(error, error.said))
     }
 
-    func closed(_ who: Conversation, after time: Duration) {
+    func closed(_ who: Account, after time: Duration) {
         tellMore(
             text(
                 "\(who.name) closed: \(who.received) bytes received in \(who.messages) messages, \(who.sent) sent, in \(time.inSeconds) s",

@@ -19,6 +19,16 @@ final class Shown: Sendable {
         if let text = display.text(for: message) { await output.line(prefix + text) }
     }
 
+    /// Shows a datagram: it is whole, and may be empty.
+    @inline(never)
+    func show(whole datagram: [UInt8]) async {
+        await output.line(prefix + display.text(forWhole: datagram))
+    }
+
+    func showBlocking(whole datagram: [UInt8]) {
+        output.lineBlocking(prefix + display.text(forWhole: datagram))
+    }
+
     func showBlocking(_ message: [UInt8]) {
         if let text = display.text(for: message) { output.lineBlocking(prefix + text) }
     }

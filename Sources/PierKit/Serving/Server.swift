@@ -27,11 +27,11 @@ final class Server: Sendable {
     func run() throws {
         Signals.watch { [events] in events.post(.signal($0)) }
         try report.concluding {
-            let listeners = try listen()
+            let opened = try open()
             // Whatever happens from here on, no path of ours stays behind.
-            defer { for (listener, _) in listeners { listener.close() } }
-            try start(listeners) { [events] in events.post(.ended($0)) }
-            try wait(for: listeners)
+            defer { opened.close() }
+            try start(opened) { [events] in events.post(.ended($0)) }
+            try wait(for: opened)
         }
     }
 
@@ -40,52 +40,51 @@ final class Server: Sendable {
         stops.withLock { $0.append(action) }
     }
 
-    private func listen() throws(Failure) -> [(Listener, Serve.Settings)] {
-        var listeners: [(Listener, Serve.Settings)] = []
+    private func open() throws(Failure) -> Opened {
+        var opened = Opened()
         for setting in settings {
             do throws(SocketError) {
-                let listener = try Listener(on: setting.endpoint, backlog: setting.backlog, trace: report.trace)
-                listeners.append((listener, setting))
-                report.listening(listener.address.described(for: setting.endpoint.transport), service.rawValue)
-                if !listener.address.isLoopback {
+                let address = try opened.add(setting, report.trace)
+                report.listening(address.described(for: setting.endpoint.transport), service.rawValue)
+                if !address.isLoopback {
                     report.warning(
                         text(
-                            "\(listener.address) is public: whoever reaches this machine can connect",
-                            "\(listener.address) 是公开的：能访问这台机器的人都能连接"))
+                            "\(address) is public: whoever reaches this machine can connect",
+                            "\(address) 是公开的：能访问这台机器的人都能连接"))
                 }
             } catch {
-                for (listener, _) in listeners { listener.close() }
+                opened.close()
                 throw Failure(error)
             }
         }
-        return listeners
+        return opened
     }
 
     private func start(
-        _ listeners: [(Listener, Serve.Settings)], ended: @escaping @Sendable (SocketError?) -> Void
+        _ opened: Opened, ended: @escaping @Sendable (SocketError?) -> Void
     ) throws(Failure) {
         do throws(SocketError) {
             switch model {
-            case .tasks: try TaskModel(server: self, loops: loops).start(listeners, ended: ended)
-            case .threads: ThreadModel(server: self).start(listeners, ended: ended)
-            case .blocking: BlockingModel(server: self).start(listeners, ended: ended)
+            case .tasks: try TaskModel(server: self, loops: loops).start(opened, ended: ended)
+            case .threads: ThreadModel(server: self).start(opened, ended: ended)
+            case .blocking: BlockingModel(server: self).start(opened, ended: ended)
             }
         } catch {
-            for (listener, _) in listeners { listener.close() }
+            opened.close()
             throw Failure(error)
         }
     }
 
     /// Waits for the end; returns when all went well. What was shown is written out first: within the grace, or at the
     /// second signal at once, as far as somebody reads it.
-    private func wait(for listeners: [(Listener, Serve.Settings)]) throws {
+    private func wait(for opened: Opened) throws {
         var deadline = Deadline.never
         var signal: Int32 = 0
         while true {
             switch events.next(until: deadline) {
             case .signal(let number) where signal == 0:
                 signal = number
-                for (listener, _) in listeners { listener.close() }
+                opened.stop()
                 for stop in stops.withLock({ $0 }) { stop() }
                 if let grace { deadline = .after(grace) }
             case nil, .signal:
@@ -129,9 +128,43 @@ final class Server: Sendable {
     /// What is told of a client.
     func conversation(_ connection: Connection, _ settings: Serve.Settings) -> Conversation {
         let conversation = Conversation(connection, report, show: settings.show, output)
-        conversation.accepted(
+        conversation.account.accepted(
             on: connection.listener.map { $0.address.described(for: settings.endpoint.transport) } ?? "")
         return conversation
+    }
+
+    /// What is told of a sender of datagrams.
+    func sender(
+        _ address: SocketAddress, of socket: DatagramSocket, _ settings: Serve.Settings
+    ) -> (account: Account, shown: Shown?) {
+        let name = address == .unnamed ? "unix-dgram" : "\(address)"
+        let account = Account(name, report)
+        account.accepted(on: "\(socket.endpoint)")
+        return (account, Shown(name, settings.show, output))
+    }
+
+    /// Who is answered on an endpoint for datagrams. A sender's address may be a lie, and the answer go to somebody who did
+    /// not ask: so not to other machines unless that is asked for, and never to the ports of services that would answer.
+    func admission(_ settings: Serve.Settings) -> (@Sendable (SocketAddress) -> Bool)? {
+        guard service.type.answersDatagrams else { return nil }
+        let (isNear, endpoint, report) = (service == .daytime || settings.allowsRemote, settings.endpoint, report)
+        let isTold = Lock(false)
+        return { sender in
+            let isAdmitted = (sender.port.map { $0 >= 1024 } ?? true) && (isNear || sender.isLoopback)
+            let isFirst =
+                !isAdmitted
+                && isTold.withLock { told in
+                    defer { told = true }
+                    return !told
+                }
+            if isFirst {
+                report.warning(
+                    text(
+                        "\(endpoint): datagrams from \(sender) are not answered: only this machine's are (see --allow-remote-datagrams), and none from a port below 1024",
+                        "\(endpoint)：不回应来自 \(sender) 的数据报：只回应本机的（见 --allow-remote-datagrams），也从不回应低于 1024 的端口"))
+            }
+            return isAdmitted
+        }
     }
 
     /// Tells that descriptors ran out; whoever calls does so once a shortage.

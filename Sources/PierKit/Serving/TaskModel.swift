@@ -32,24 +32,69 @@ struct TaskModel {
                 try await S.serve(client, upTo: size)
                 // Here, so that what is told of its end is told when it is so.
                 await connection.finishAndClose()
-                client.closed()
+                client.account.closed()
             } catch {
                 connection.close()
-                client.closed(error)
+                client.account.closed(error)
+                throw error
+            }
+        }
+    }
+
+    /// What is done for each sender of datagrams.
+    private func session(_ settings: Serve.Settings) -> @Sendable (DatagramSession) async throws -> Void {
+        let service = server.service.type
+        guard server.isTold(settings) else {
+            return { session in
+                let isLocal = session.remoteAddress.isLoopback
+                while let datagram = try await session.receive() {
+                    if let answer = service.answer(to: datagram, fromThisMachine: isLocal) {
+                        try await session.send(answer)
+                    }
+                }
+            }
+        }
+        return { [server] session in
+            let isLocal = session.remoteAddress.isLoopback
+            let sender = server.sender(session.remoteAddress, of: session.socket, settings)
+            do throws(SocketError) {
+                while let datagram = try await session.receive() {
+                    sender.account.note(received: datagram)
+                    await sender.shown?.show(whole: datagram)
+                    if let answer = service.answer(to: datagram, fromThisMachine: isLocal) {
+                        try await session.send(answer)
+                        sender.account.note(sent: answer.count)
+                    }
+                }
+                sender.account.closed()
+            } catch {
+                sender.account.closed(error)
                 throw error
             }
         }
     }
 
     func start(
-        _ listeners: [(Listener, Serve.Settings)], ended: @escaping @Sendable (SocketError?) -> Void
+        _ opened: Opened, ended: @escaping @Sendable (SocketError?) -> Void
     ) {
         let server = server
         let group = group
         // On a loop from its first step, so that no other threads are ever started.
         Task.detached(executorPreference: group.loops[0]) {
             let failure = await withTaskGroup(of: SocketError?.self) { tasks in
-                for (listener, settings) in listeners {
+                for (socket, settings) in opened.sockets {
+                    tasks.addTask {
+                        do throws(SocketError) {
+                            try await socket.serve(
+                                on: group, limit: settings.maxSessions, idleTimeout: settings.idleTimeout,
+                                admits: server.admission(settings), session(settings))
+                            return nil
+                        } catch {
+                            return error
+                        }
+                    }
+                }
+                for (listener, settings) in opened.listeners {
                     tasks.addTask {
                         do throws(SocketError) {
                             try await listener.serve(

@@ -7,10 +7,11 @@ struct BlockingModel {
     let server: Server
 
     func start(
-        _ listeners: [(Listener, Serve.Settings)], ended: @escaping @Sendable (SocketError?) -> Void
+        _ opened: Opened, ended: @escaping @Sendable (SocketError?) -> Void
     ) {
-        let left = Countdown(listeners.count, ended)
-        for (listener, settings) in listeners {
+        let left = Countdown(opened.count, ended)
+        for (socket, settings) in opened.sockets { answerLoop(server, socket, settings, left) }
+        for (listener, settings) in opened.listeners {
             acceptLoop(server, listener, left) {
                 { connection in if let connection { serveBlocking(connection, settings, server) } }
             }
@@ -23,11 +24,12 @@ struct ThreadModel {
     let server: Server
 
     func start(
-        _ listeners: [(Listener, Serve.Settings)], ended: @escaping @Sendable (SocketError?) -> Void
+        _ opened: Opened, ended: @escaping @Sendable (SocketError?) -> Void
     ) {
-        let left = Countdown(listeners.count, ended)
+        let left = Countdown(opened.count, ended)
         let server = server
-        for (listener, settings) in listeners {
+        for (socket, settings) in opened.sockets { answerLoop(server, socket, settings, left) }
+        for (listener, settings) in opened.listeners {
             let places = Places(settings.maxClients)
             server.atStop { places.ring() }
             acceptLoop(server, listener, left) { () throws(SocketError) in
@@ -98,11 +100,11 @@ private func serveBlocking(_ connection: Connection, _ settings: Serve.Settings,
     do throws(SocketError) {
         try server.service.type.serve(client, upTo: settings.receiveSize)
         connection.finishAndClose()
-        client.closed()
+        client.account.closed()
     } catch {
         // It ends this client only; the trace has told it.
         connection.close()
-        client.closed(error)
+        client.account.closed(error)
     }
 }
 
@@ -140,28 +142,6 @@ private func acceptLoop(
         }
     }
     if !isStarted { left.end(SocketError(.accept, .system(.resourceTemporarilyUnavailable))) }
-}
-
-/// Counts what is still under way; tells the first error, or none, when nothing is.
-private final class Countdown: Sendable {
-    private let state: Lock<(count: Int, error: SocketError?)>
-    private let ended: @Sendable (SocketError?) -> Void
-
-    init(_ count: Int, _ ended: @escaping @Sendable (SocketError?) -> Void) {
-        state = Lock((count, nil))
-        self.ended = ended
-    }
-
-    func begin() { state.withLock { $0.count += 1 } }
-
-    func end(_ error: SocketError?) {
-        let (isLast, error) = state.withLock { state in
-            state.count -= 1
-            state.error = state.error ?? error
-            return (state.count == 0 || error != nil, state.error)
-        }
-        if isLast { ended(error) }
-    }
 }
 
 /// Places for clients: the accept loop waits for one before it accepts.

@@ -133,8 +133,7 @@ final class DatagramServer: Sendable {
         begin: (DatagramSession) -> Void
     ) {
         let found = table.session(of: sender, now: now) { sender in
-            // A datagram that claims to come from this very socket would be answered for ever.
-            sender == socket.boundAddress || admits?(sender) == false
+            socket.isOwn(sender) || admits?(sender) == false
         }
         guard let (session, isNew) = found else { return }
         _ = session.put(message)

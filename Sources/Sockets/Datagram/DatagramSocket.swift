@@ -66,6 +66,9 @@ public final class DatagramSocket: Sendable {
     /// The endpoint that others on this machine send to.
     public var endpoint: Endpoint { Endpoint(transport, .address(boundAddress)) }
 
+    /// Whether an address is this socket's own: a datagram that claims to come from there would be answered for ever.
+    package func isOwn(_ address: SocketAddress) -> Bool { address == boundAddress && address != .unnamed }
+
     /// Whether `close()` was called.
     public var isClosed: Bool { waitable.isClosed }
 

@@ -61,6 +61,14 @@ enum Chargen: Service {
         }
     }
 
+    // MARK: In datagrams
+
+    /// A random number of characters, up to 512.
+    static func answer(to datagram: [UInt8], fromThisMachine isLocal: Bool) -> [UInt8]? {
+        let count = Int.random(in: 0...512)
+        return Array(lines.prefix(isLocal ? count : min(count, datagram.count)))
+    }
+
     /// The second thread.
     private final class Dropping: Sendable {
         private let isOver = Atomic<Bool>(false)

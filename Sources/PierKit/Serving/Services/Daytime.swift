@@ -20,4 +20,7 @@ enum Daytime: Service {
         return Array(
             "\(date.weekday), \(date.month) \(date.day), \(date.year) \(clock.joined(separator: ":"))-UTC\r\n".utf8)
     }
+
+    /// The line, whatever was sent. It is the one answer that may be longer than its question: a few bytes, and useless cut.
+    static func answer(to datagram: [UInt8], fromThisMachine isLocal: Bool) -> [UInt8]? { line(at: WallClock.now) }
 }

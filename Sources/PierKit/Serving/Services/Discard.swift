@@ -10,4 +10,8 @@ enum Discard: Service {
     static func serve(_ client: some ClientStream, upTo size: Int) throws(SocketError) {
         while try client.receive(upTo: size) != nil {}
     }
+
+    static var answersDatagrams: Bool { false }
+
+    static func answer(to datagram: [UInt8], fromThisMachine isLocal: Bool) -> [UInt8]? { nil }
 }

@@ -11,4 +11,7 @@ enum Echo: Service {
     static func serve(_ client: some ClientStream, upTo size: Int) throws(SocketError) {
         while let message = try client.receive(upTo: size) { try client.send(message) }
     }
+
+    /// The same bytes.
+    static func answer(to datagram: [UInt8], fromThisMachine isLocal: Bool) -> [UInt8]? { datagram }
 }

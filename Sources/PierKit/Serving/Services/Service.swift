@@ -2,7 +2,7 @@ internal import Loops
 internal import SocketCore
 internal import Sockets
 
-/// A service: what is done for one client over a stream, in both faces.
+/// A service: what is done for one client over a stream, in both faces, and what a datagram is answered.
 ///
 /// What the two hold while they wait is a client's memory: no more than they need.
 protocol Service: SendableMetatype {
@@ -12,6 +12,17 @@ protocol Service: SendableMetatype {
     /// The same without `await`, on a thread.
     @available(*, noasync)
     static func serve(_ client: some ClientStream, upTo size: Int) throws(SocketError)
+
+    /// Whether datagrams are answered at all, so that somebody could be made to talk to another.
+    static var answersDatagrams: Bool { get }
+
+    /// What a datagram is answered with; nil for nothing. For a sender on another machine it is hardly longer than what he
+    /// sent: who forges a sender must not gain by it.
+    static func answer(to datagram: [UInt8], fromThisMachine isLocal: Bool) -> [UInt8]?
+}
+
+extension Service {
+    static var answersDatagrams: Bool { true }
 }
 
 /// A client's stream as a service sees it: the connection itself, or one of which something is told.

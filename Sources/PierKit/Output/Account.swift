@@ -1,0 +1,71 @@
+internal import Loops
+internal import SocketCore
+internal import Sockets
+internal import Synchronization
+
+/// What is known and told of one peer: how much went each way, from when to when, over a connection or in datagrams.
+final class Account: Sendable {
+    /// What a person calls the peer.
+    let name: String
+    /// Nil where nothing is told of single peers.
+    private let report: Report?
+    private let number: Int
+    private let began = Deadline.now
+    private let receivedBytes = Atomic<Int>(0)
+    private let sentBytes = Atomic<Int>(0)
+    private let messageCount = Atomic<Int>(0)
+    private let isClosed = Atomic<Bool>(false)
+
+    init(_ name: String, _ report: Report) {
+        self.name = name
+        self.report = report.isTelling ? report : nil
+        number = report.number()
+    }
+
+    var received: Int { receivedBytes.load(ordering: .relaxed) }
+    var sent: Int { sentBytes.load(ordering: .relaxed) }
+    var messages: Int { messageCount.load(ordering: .relaxed) }
+
+    /// What every event of it begins with.
+    var members: [EventMember] { [("connection", .integer(number)), ("peer", .string(name))] }
+    var counts: [EventMember] { [("received", .integer(received)), ("sent", .integer(sent))] }
+
+    // MARK: What is told
+
+    /// That bytes came, or with nil that the peer has finished.
+    func note(received message: [UInt8]?) {
+        guard let message else {
+            report?.finished(self, by: "peer")
+            return
+        }
+        receivedBytes.add(message.count, ordering: .relaxed)
+        messageCount.add(1, ordering: .relaxed)
+        report?.received(self, message.count)
+    }
+
+    func note(sent count: Int) {
+        sentBytes.add(count, ordering: .relaxed)
+        report?.sent(self, count)
+    }
+
+    func accepted(on endpoint: String) { report?.accepted(self, on: endpoint) }
+
+    func connected(from local: SocketAddress?, since start: Deadline) {
+        guard let report else { return }
+        let taken = Deadline.now.nanoseconds &- start.nanoseconds
+        let source = local.flatMap { $0 == .unnamed ? nil : "\($0)" }
+        report.connected(self, from: source, after: .nanoseconds(Int64(clamping: taken)))
+    }
+
+    func finished() { report?.finished(self, by: "self") }
+
+    func reset() { report?.reset(self) }
+
+    /// That it was closed, and what went wrong before if something did; told once.
+    func closed(_ error: SocketError? = nil) {
+        guard let report, !isClosed.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        if let error { report.failed(self, error) }
+        let taken = Deadline.now.nanoseconds &- began.nanoseconds
+        report.closed(self, after: .nanoseconds(Int64(clamping: taken)))
+    }
+}
