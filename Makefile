@@ -4,7 +4,7 @@
 SWIFT ?= swift
 PIER  := .build/pier
 
-.PHONY: help build test test-release test-races lint format release clean
+.PHONY: help build test test-release test-races fuzz lint format release clean
 
 help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,11 +21,14 @@ test-release: ## the same tests, optimized
 test-races: ## the same tests under the thread sanitizer
 	SWIFT_BACKTRACE=enable=no nice $(SWIFT) test --sanitize=thread --scratch-path .build-races
 
+fuzz: ## run each fuzzer for SECONDS (60)
+	Fuzz/run $(or $(SECONDS),60)
+
 lint: ## check the form of all sources; any finding is an error
-	$(SWIFT) format lint --strict -r Sources Tests Snippets Package.swift
+	$(SWIFT) format lint --strict -r Sources Tests Snippets Fuzz Package.swift
 
 format: ## bring all sources into that form
-	$(SWIFT) format -i -r Sources Tests Snippets Package.swift
+	$(SWIFT) format -i -r Sources Tests Snippets Fuzz Package.swift
 
 release: ## make .build/pier: the command in one file, with the Swift runtime inside
 	nice $(SWIFT) build -c release --product pier --static-swift-stdlib

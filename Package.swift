@@ -64,3 +64,14 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// The fuzzers are linked with libFuzzer, which only `make fuzz` asks for.
+if Context.environment["PIER_FUZZ"] != nil {
+    package.targets.append(.target(name: "FuzzSupport", path: "Fuzz/Support", swiftSettings: swift))
+    for name in ["Endpoint", "Address", "Terminal", "Datagrams"] {
+        package.targets.append(
+            .executableTarget(
+                name: "Fuzz\(name)", dependencies: ["FuzzSupport", "SocketCore", "Sockets", "PierKit"],
+                path: "Fuzz/\(name)", exclude: ["corpus"], swiftSettings: swift))
+    }
+}

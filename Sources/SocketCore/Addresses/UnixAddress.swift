@@ -49,6 +49,7 @@ public struct UnixAddress: Hashable, Sendable {
 
     /// From `sun_path`, as the kernel gave it.
     init(kernel path: UnsafeRawBufferPointer) {
+        let path = path.prefix(Self.longestPath + 1)
         if let first = path.first, first != 0 {
             bytes = Array(path.prefix { $0 != 0 })
         } else {
