@@ -33,7 +33,8 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
     @Test(arguments: [
         ("127.0.0.1:0?backlog=0", "backlog"), ("127.0.0.1:0?bcklog=5", "backlog"),
         ("127.0.0.1:0?idle-timeout=5", "unit"),
-        ("127.0.0.1:0?show=all", "hex"), ("nosuch.invalid:0", "nosuch.invalid"), ("udp://nosuch.invalid:0", "nosuch.invalid"),
+        ("127.0.0.1:0?show=all", "hex"), ("nosuch.invalid:0", "nosuch.invalid"),
+        ("udp://nosuch.invalid:0", "nosuch.invalid"),
         ("-", "-"),
     ])
     func aBadEndpointToServeIsUsage(endpoint: String, part: String) async throws {

@@ -4,44 +4,71 @@ internal import Sockets
 /// `pier connect ENDPOINT`
 struct Connect: Verb {
     static let configuration = CommandConfiguration(
-        abstract: "Joins standard input and output to an endpoint.",
-        discussion: """
+        abstract: text("Joins standard input and output to an endpoint.", "把标准输入和标准输出与一个端点接在一起。"),
+        discussion: text(
+            """
             In full duplex, what comes from standard input is sent and what is received is written to standard output, both \
             at once and as it is; on a terminal it is escaped. At the end of input the sending direction is finished, and \
             receiving goes on until the peer has finished too.
 
             In half duplex it is a dialogue, a line and its reply in turn. In send and receive only one direction is used. \
-            The endpoint takes the flags duplex, show, timeout and linger behind a ?.
-            """)
+            The endpoint takes the flags \(keys.dropLast().joined(separator: ", ")) and \(keys.last ?? "") behind a ?.
+            """,
+            """
+            全双工时，标准输入的内容被发送，收到的内容写到标准输出，两个方向同时进行，内容原样不变；写到终端时会转义。\
+            输入结束后发送方向随之结束，接收继续进行，直到对方也结束。
+
+            半双工时是一段对话，一行和它的回应轮流进行。send 和 receive 只使用一个方向，即单工。\
+            端点的 ? 后面可以写这些参数：\(keys.joined(separator: "、"))。
+            """))
 
     static let examples = [
-        "pier connect 127.0.0.5:8520 --duplex half      the tutorial's client: a line, its reply, and again",
-        "pier connect localhost:8520 < question > answer   sends a file, and keeps all that comes back",
+        Example(
+            "pier connect 127.0.0.5:8520 --duplex half",
+            text("the tutorial's client: a line, its reply, and again", "教程里的客户端：一问一答")),
+        Example(
+            "pier connect localhost:8520 < question > answer",
+            text("sends a file, and keeps all that comes back", "发送文件，保存回应")),
     ]
 
     static let keys = ["duplex", "show", "timeout", "linger"]
 
-    @Argument(help: "Where to: HOST:PORT, :PORT on this machine, a path.")
+    @Argument(
+        help: ArgumentHelp(
+            text(
+                "Where to: HOST:PORT, :PORT on this machine, a path.", "连接到哪里：HOST:PORT，:PORT 表示本机，或者路径。"),
+            valueName: text("endpoint", "端点")), completion: .file())
     var endpoint: String
 
-    @Option(help: "Who may speak when.")
+    @Option(
+        help: ArgumentHelp(
+            text("Who may speak when.", "谁在什么时候可以说话：全双工 full，半双工 half，单工 send 或 receive。")))
     var duplex = Duplex.full
 
-    @Option(help: "How what is received is shown (default: as it is; on a terminal and in half duplex, text).")
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "How what is received is shown (default: as it is; on a terminal and in half duplex, text).",
+                "怎样显示收到的内容（默认：原样；在终端上和半双工时是 text）。")))
     var show: Show?
 
     @OptionGroup var reporting: Reporting
 
-    @Option(help: "How long resolving and connecting may take; or off.")
+    @Option(
+        help: ArgumentHelp(
+            text("How long resolving and connecting may take; or off.", "解析和连接最多用多长时间；或者写 off。")))
     var timeout = TimeSpan(nil)
 
     @Option(
-        help:
-            "Datagrams: how long to wait for an answer, after the end of input and in half duplex, before there is none."
-    )
+        help: ArgumentHelp(
+            text(
+                "Datagrams: how long to wait for an answer, after the end of input and in half duplex, before there is none.",
+                "数据报：输入结束之后以及半双工时，等待回应多久，之后就当作没有回应。")))
     var linger = TimeSpan(.seconds(1))
 
-    @Option(help: "How long the peer may take to finish after the first signal.")
+    @Option(
+        help: ArgumentHelp(
+            text("How long the peer may take to finish after the first signal.", "第一个信号之后，对方有多长时间来结束。")))
     var grace = TimeSpan(.seconds(5))
 
     func run() throws {

@@ -9,8 +9,11 @@ public struct Pier: ParsableCommand {
     /// What the help says.
     public static let configuration = CommandConfiguration(
         commandName: "pier",
-        abstract: "Serves and connects socket endpoints: TCP over IPv4 and IPv6, and Unix sockets.",
-        discussion: """
+        abstract: text(
+            "Serves and connects socket endpoints: TCP over IPv4 and IPv6, and Unix sockets.",
+            "服务和连接套接字端点：IPv4 和 IPv6 上的 TCP，以及 Unix 套接字。"),
+        discussion: text(
+            """
             An endpoint is HOST:PORT, [IPv6]:PORT, :PORT, a path with a / in it, or a URL such as tcp://127.0.0.1:8520, \
             unix:///run/a.sock or unix://@abstract. A flag of a verb can stand in it too: 127.0.0.1:8520?backlog=5.
 
@@ -19,8 +22,16 @@ public struct Pier: ParsableCommand {
             Exit codes: 0 done; 1 the network or the system failed; 2 the command or an endpoint is wrong; 3 timed out; \
             130 and 143 ended by a signal.
             """,
+            """
+            端点写作 HOST:PORT、[IPv6]:PORT、:PORT、带有 / 的路径，或者 URL，例如 tcp://127.0.0.1:8520、\
+            unix:///run/a.sock 或 unix://@abstract。动词的参数也可以写在端点里：127.0.0.1:8520?backlog=5。
+
+            数据和显示的信息写到标准输出，其余都写到标准错误。
+
+            退出码：0 完成；1 网络或系统出错；2 命令或端点写错了；3 超时；130 和 143 被信号结束。
+            """),
         version: version,
-        subcommands: [Serve.self, Connect.self])
+        subcommands: verbs)
 
     /// For the parser.
     public init() {}
@@ -41,7 +52,7 @@ public struct Pier: ParsableCommand {
         } catch {
             // Help and the version are answers; anything else the parser says is about the command's words.
             if exitCode(for: error).isSuccess {
-                Standard.write(helpful(fullMessage(for: error)) + "\n", to: 1)
+                Standard.write(page(for: fullMessage(for: error)) + "\n", to: 1)
                 Standard.end(.done)
             }
             Failure(.usage, sentence(for: error)).tell()
@@ -49,22 +60,32 @@ public struct Pier: ParsableCommand {
         }
     }
 
+    /// The verbs that the help speaks of.
+    static let verbs: [any Verb.Type] = [Serve.self, Connect.self]
+
+    /// The parser's answer; where it is a page of help, our own.
+    private static func page(for answer: String) -> String {
+        if answer == helpMessage() { return HelpPage(nil)?.rendered(columns: Standard.columns) ?? answer }
+        guard let verb = verbs.first(where: { answer == helpMessage(for: $0) }) else { return answer }
+        return HelpPage(verb)?.rendered(columns: Standard.columns) ?? answer
+    }
+
     /// What the parser found wrong, and what would be right: its own words do not say what a duration looks like.
     private static func sentence(for error: any Error) -> String {
         let said = message(for: error).split(separator: "\n").first.map(String.init) ?? "the command is wrong"
-        let verb = CommandLine.arguments.dropFirst().first { word in
-            configuration.subcommands.contains { $0._commandName == word }
-        }
         let hints = [
             TimeSpan.hint: ["--idle-timeout", "--grace", "--timeout"],
             Count.hint: ["--loops", "--backlog", "--receive-size", "--max-clients"],
         ]
-        let hint = hints.first { $0.value.contains { said.contains("'\($0) ") } }?.key
-        let advice = hint ?? "see pier \(verb.map { "\($0) " } ?? "")--help"
-        let sentences = (said.hasSuffix(".") ? said.dropLast() : said[...]).split(separator: ". ").map {
-            $0.prefix(1).lowercased() + $0.dropFirst()
+        let advice: String
+        if let hint = hints.first(where: { $0.value.contains { said.contains("'\($0) ") } })?.key {
+            advice = text("it is ", "它是") + hint
+        } else {
+            let verb = CommandLine.arguments.dropFirst().first { word in verbs.contains { $0._commandName == word } }
+            let words = "pier \(verb.map { "\($0) " } ?? "")--help"
+            advice = text("see ", "请看 ") + words
         }
-        return "\(sentences.joined(separator: "; ").escapedForTerminal()); \(hint == nil ? advice : "it is " + advice)"
+        return parserSentence(said).escapedForTerminal() + text("; ", "；") + advice
     }
 
     /// A word that is no verb gets the nearest one; the parser would only call it unexpected.
@@ -73,27 +94,17 @@ public struct Pier: ParsableCommand {
         guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-"), !verbs.contains(word) else {
             return
         }
+        let shown = Self.verbs.map { $0._commandName } + ["help"]
         let hint =
-            nearest(to: word, in: verbs).map { "did you mean \($0)?" } ?? "there are \(verbs.joined(separator: ", "))"
-        throw Failure(.usage, "unknown verb \"\(word.escapedForTerminal())\"; \(hint)")
-    }
-
-    /// The help of a verb ends with its examples, which the parser has no place for.
-    private static func helpful(_ message: String) -> String {
-        let verbs: [any Verb.Type] = [Serve.self, Connect.self]
-        for verb in verbs where message == helpMessage(for: verb) {
-            return message + "\nEXAMPLES:\n" + verb.examples.map { "  \($0)" }.joined(separator: "\n")
-        }
-        if message == helpMessage() {
-            return message + "\n\nEXAMPLES:\n"
-                + verbs.compactMap { $0.examples.first.map { "  \($0)" } }.joined(separator: "\n")
-        }
-        return message
+            nearest(to: word, in: shown).map { text("did you mean \($0)?", "你是不是想写 \($0)？") }
+            ?? text("there are \(shown.joined(separator: ", "))", "可用的有 \(shown.joined(separator: "、"))")
+        let safe = word.escapedForTerminal()
+        throw Failure(.usage, text("unknown verb \"\(safe)\"; \(hint)", "未知的动词 \"\(safe)\"；\(hint)"))
     }
 }
 
 /// A verb of the command.
 protocol Verb: ParsableCommand {
     /// What its help ends with.
-    static var examples: [String] { get }
+    static var examples: [Example] { get }
 }

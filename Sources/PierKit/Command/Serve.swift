@@ -4,18 +4,31 @@ internal import Sockets
 /// `pier serve SERVICE ENDPOINT…`
 struct Serve: Verb {
     static let configuration = CommandConfiguration(
-        abstract: "Serves a built-in service to any number of clients at once.",
-        discussion: """
+        abstract: text(
+            "Serves a built-in service to any number of clients at once.", "同时向任意多个客户端提供一种内置服务。"),
+        discussion: text(
+            """
             Each message that comes is shown on standard output, with its client's address. Endpoints take the flags \
-            backlog, receive-size, max-clients, idle-timeout and show behind a ?.
+            \(keys.dropLast().joined(separator: ", ")) and \(keys.last ?? "") behind a ?.
 
             A listener's backlog limits how many clients may queue until they are accepted, not how many are served. The \
             first SIGINT or SIGTERM stops accepting and lets the clients finish; the second ends at once.
-            """)
+            """,
+            """
+            收到的每条信息都连同客户端的地址显示在标准输出上。端点的 ? 后面可以写这些参数：\
+            \(keys.joined(separator: "、"))。
+
+            监听套接字的 backlog 限制的是等待被接受的客户端有多少，不是同时服务多少。第一个 SIGINT 或 SIGTERM \
+            停止接受新的客户端，让已有的结束；第二个立即结束。
+            """))
 
     static let examples = [
-        "pier serve echo 127.0.0.5:8520                 the tutorial's server, for every client at once",
-        "pier serve echo :8520 /run/echo.sock --show none   on every address and a Unix socket, showing nothing",
+        Example(
+            "pier serve echo 127.0.0.5:8520",
+            text("the tutorial's server, for every client at once", "教程里的服务端，同时服务所有人")),
+        Example(
+            "pier serve echo :8520 /run/echo.sock --show none",
+            text("on every address and a Unix socket, showing nothing", "多个端点，不显示信息")),
     ]
 
     static let keys = ["backlog", "receive-size", "max-clients", "max-sessions", "idle-timeout", "show"]
@@ -35,53 +48,67 @@ struct Serve: Verb {
     }
 
     @Argument(
-        help:
-            "What to serve: echo sends everything back (RFC 862), discard answers nothing (863), chargen sends characters without end (864), daytime the date and time (867)."
-    )
+        help: ArgumentHelp(
+            text(
+                "What to serve: echo sends everything back (RFC 862), discard answers nothing (863), chargen sends characters without end (864), daytime tells the date and the time (867).",
+                "提供什么服务：echo 把收到的都发回去（RFC 862），discard 只收不答（863），chargen 不停地发送字符（864），daytime 告诉日期和时间（867）。"),
+            valueName: text("service", "服务")))
     var service: ServiceName
 
-    @Argument(help: "Where to listen: HOST:PORT, :PORT for every address, a path; port 0 is a free port.")
+    @Argument(
+        help: ArgumentHelp(
+            text(
+                "Where to listen: HOST:PORT, :PORT for every address, a path; port 0 is a free port.",
+                "在哪里监听：HOST:PORT，:PORT 表示所有地址，或者路径；端口 0 表示任意一个空闲端口。"),
+            valueName: text("endpoints", "端点")), completion: .file())
     var endpoints: [String]
 
-    @Option(help: "How to wait: one client at a time, a thread for each, or a task for each on event loops.")
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "How to wait: one client at a time, a thread for each, or a task for each on event loops.",
+                "怎样等待：一次一个客户端（阻塞），每个客户端一个线程，或者每个客户端一个事件循环上的任务。")))
     var model = Model.tasks
 
-    @Option(help: "How many event loops (default: one for each processor).")
+    @Option(
+        help: ArgumentHelp(
+            text("How many event loops (default: one for each processor).", "有多少个事件循环（默认：每个处理器一个）。")))
     var loops: Count?
 
-    @Option(help: "How many clients may queue until they are accepted.")
+    @Option(help: ArgumentHelp(text("How many clients may queue until they are accepted.", "最多有多少客户端排队等待被接受。")))
     var backlog = Count(Listener.defaultBacklog)
 
-    @Option(help: "How many bytes one message has at the most, and so what is held for a client.")
+    @Option(help: ArgumentHelp(Limits.bytesHelp))
     var receiveSize = Count(65536)
 
-    @Option(
-        help:
-            "How many clients are served at once; more queue (default: what the limit on open files allows; at most 1000 with threads)."
-    )
+    @Option(help: ArgumentHelp(Limits.clientsHelp))
     var maxClients: Count?
 
-    @Option(help: "How long a client may be silent, or not read what it is sent, before it is closed; or off.")
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "How long a client may be silent, or not read what it is sent, before it is closed; or off.",
+                "客户端沉默或者不读取发给它的内容，多久之后被关闭；或者写 off。")))
     var idleTimeout = TimeSpan(.seconds(300))
 
-    @Option(
-        help:
-            "How many senders of datagrams are known at once; at the limit the one that has been silent for longest is forgotten."
-    )
+    @Option(help: ArgumentHelp(Limits.sessionsHelp))
     var maxSessions = Count(10_000)
 
     @Flag(
-        help:
-            "Answer datagrams of other machines too: echo and chargen answer only this one's, since a sender can be forged; never one from a port below 1024."
-    )
+        help: ArgumentHelp(
+            text(
+                "Answer datagrams of other machines too: echo and chargen answer only this one's, since a sender can be forged; never one from a port below 1024.",
+                "也回应其他机器的数据报：发送者可以伪造，所以 echo 和 chargen 只回应本机的；从不回应低于 1024 的端口。")))
     var allowRemoteDatagrams = false
 
-    @Option(help: "How messages are shown.")
+    @Option(help: ArgumentHelp(text("How messages are shown.", "怎样显示信息。")))
     var show = Show.text
 
     @OptionGroup var reporting: Reporting
 
-    @Option(help: "How long clients may take to finish after the first signal.")
+    @Option(
+        help: ArgumentHelp(
+            text("How long clients may take to finish after the first signal.", "第一个信号之后，客户端有多长时间来结束。")))
     var grace = TimeSpan(.seconds(5))
 
     func run() throws {
@@ -132,9 +159,7 @@ struct Serve: Verb {
         return all
     }
 
-    /// As many as there are descriptors for, less some for the process itself; a thread needs a second one to be woken by.
     private var defaultMaxClients: Count {
-        let free = max(1, (Standard.descriptorLimit - 64) / max(1, endpoints.count))
-        return Count(model == .threads ? max(1, min(1000 / max(1, endpoints.count), free / 2)) : free)
+        Count(Limits.clients(model, endpoints: max(1, endpoints.count)))
     }
 }

@@ -27,7 +27,8 @@ struct TimeSpan: ExpressibleByArgument, Equatable {
         }
     }
 
-    static let hint = "a number with its unit, such as 500ms, 2s or 5m, or off"
+    static let hint = text(
+        "a number with its unit, such as 500ms, 2s or 5m, or off", "带单位的数字，例如 500ms、2s 或 5m，或者 off")
 
     var defaultValueDescription: String {
         guard let duration else { return "off" }
@@ -50,7 +51,7 @@ struct Count: ExpressibleByArgument, Equatable {
         self.value = value
     }
 
-    static let hint = "a whole number above 0"
+    static let hint = text("a whole number above 0", "大于 0 的整数")
 
     var defaultValueDescription: String { String(value) }
 }
@@ -73,14 +74,20 @@ func value<V: ExpressibleByArgument>(
 ) throws(Failure) -> V {
     guard let parameter = endpoint[key] else { return flag }
     guard let value = V(argument: parameter.value) else {
-        throw Failure(.usage, "\(endpoint): \(key) is \(hint), not \"\(parameter.value.escapedForTerminal())\"")
+        let wrong = parameter.value.escapedForTerminal()
+        throw Failure(
+            .usage,
+            text("\(endpoint): \(key) is \(hint), not \"\(wrong)\"", "\(endpoint)：\(key) 是\(hint)，不能是 \"\(wrong)\""))
     }
     return value
 }
 
 extension CaseIterable where Self: RawRepresentable, RawValue == String {
     /// The words for an error to offer.
-    static var hint: String { "one of " + allCases.map(\.rawValue).joined(separator: ", ") }
+    static var hint: String {
+        let words = allCases.map(\.rawValue)
+        return text("one of \(words.joined(separator: ", "))", "其中之一：\(words.joined(separator: "、"))")
+    }
 }
 
 /// An endpoint with the verb's keys, or the failure to tell.
@@ -88,6 +95,6 @@ func parsedEndpoint(_ text: String, keys: [String]) throws(Failure) -> Endpoint 
     do throws(EndpointError) {
         return try Endpoint(text, keys: keys)
     } catch {
-        throw Failure(.usage, error.description)
+        throw Failure(.usage, error.said)
     }
 }

@@ -66,7 +66,7 @@ final class StandardInput: Sendable {
                 tell(began, got)
                 return got == 0 ? nil : bytes
             } catch {
-                throw Failure(.failed, "standard input: \(error.sentence)")
+                throw Failure(.failed, text("standard input: \(error.sentence)", "标准输入：\(error.said)"))
             }
         }
         return nil
@@ -86,7 +86,10 @@ final class StandardInput: Sendable {
             }
             guard held.count <= Self.longestLine else {
                 throw Failure(
-                    .failed, "standard input: a line is longer than \(Self.longestLine) bytes; use --duplex full")
+                    .failed,
+                    text(
+                        "standard input: a line is longer than \(Self.longestLine) bytes; use --duplex full",
+                        "标准输入：有一行超过了 \(Self.longestLine) 字节；请用 --duplex full"))
             }
             searched = held.count
             guard let more = try read(upTo: 65536) else {
@@ -101,7 +104,8 @@ final class StandardInput: Sendable {
         guard let trace, let began else { return }
         let waited = Deadline.now.nanoseconds &- began.nanoseconds
         trace.tellWait(
-            of: Standard.isTerminal(0) ? "the keyboard" : "standard input", .nanoseconds(Int64(clamping: waited)),
+            of: Standard.isTerminal(0) ? text("the keyboard", "键盘") : text("standard input", "标准输入"),
+            .nanoseconds(Int64(clamping: waited)),
             until: count > 0 ? .came(count) : .ended)
     }
 }

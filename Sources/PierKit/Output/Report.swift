@@ -40,12 +40,25 @@ final class Report: Sendable {
         trace =
             isTraced
             ? Trace { event in
-                switch form {
-                case .json:
-                    sink.lineOrDrop(mattering: false) { clock.line("trace", [("message", .string(event.said))]) }
-                case .prose, .verbose: sink.lineOrDrop(event.said)
-                }
+                guard let said = event.said else { return }
+                Self.traceLine(said, form, clock, sink)
             } : nil
+    }
+
+    private static func traceLine(_ said: String, _ form: Form, _ clock: EventClock, _ sink: Sink) {
+        switch form {
+        case .json: sink.lineOrDrop(mattering: false) { clock.line("trace", [("message", .string(said))]) }
+        case .prose, .verbose: sink.lineOrDrop(said)
+        }
+    }
+
+    /// Tells in the trace why a client's task failed, where the library's own line would be in another language.
+    var failureHandler: (@Sendable (Connection, any Error) -> Void)? {
+        guard trace != nil, Language.current != .english else { return nil }
+        return { [form, clock, sink] connection, error in
+            let reason = (error as? SocketError)?.said ?? "\(error)"
+            Self.traceLine("\(connection.remoteAddress)：\(reason)", form, clock, sink)
+        }
     }
 
     /// Whether each connection is told of.

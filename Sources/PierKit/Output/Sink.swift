@@ -157,7 +157,11 @@ final class Sink: Sendable {
             if let failure { throw Failure(output: failure) }
             if isDone { return }
             if deadline.isPast {
-                throw Failure(.failed, "standard output: nobody reads it, and not all that was shown could be written")
+                throw Failure(
+                    .failed,
+                    text(
+                        "standard output: nobody reads it, and not all that was shown could be written",
+                        "标准输出：没有人读取，显示的内容没能全部写出"))
             }
             _ = try? bell.waitBlocking(until: deadline)
         }

@@ -45,7 +45,9 @@ struct Failure: Error {
             .failed,
             error == .brokenPipe
                 ? nil
-                : "standard output: \(error.sentence); what was received could not be written: make room, or write elsewhere"
+                : text(
+                    "standard output: \(error.sentence); what was received could not be written: make room, or write elsewhere",
+                    "标准输出：\(error.said)；收到的内容写不出去：请腾出空间，或者写到别处")
         )
     }
 
@@ -62,30 +64,40 @@ extension SocketError {
         switch (operation, cause) {
         case (.bind, .system(.addressInUse)), (.listen, .system(.addressInUse)):
             return isUnix
-                ? "something else is at that path, or a server answers there: choose another path"
-                : "another program listens there: choose another port, or port 0 for a free one"
+                ? text(
+                    "something else is at that path, or a server answers there: choose another path",
+                    "那个路径上已有别的东西，或者有服务端在应答：请换一个路径")
+                : text(
+                    "another program listens there: choose another port, or port 0 for a free one",
+                    "别的程序正在那里监听：请换一个端口，或者用端口 0 取一个空闲的")
         case (.bind, .system(.permissionDenied)):
             return isUnix
-                ? "choose a path in a directory of yours"
-                : "a port below 1024 is root's: choose a higher one"
+                ? text("choose a path in a directory of yours", "请选择自己目录里的路径")
+                : text("a port below 1024 is root's: choose a higher one", "1024 以下的端口属于 root：请选择更大的")
         case (.bind, .system(.addressNotAvailable)):
-            return "this machine has no such address: choose one of its own, or 127.0.0.1"
+            return text(
+                "this machine has no such address: choose one of its own, or 127.0.0.1",
+                "这台机器没有这个地址：请选择它自己的地址，或者 127.0.0.1")
         case (.bind, .system(.noSuchFileOrDirectory)), (.bind, .system(.notDirectory)):
-            return "the directory does not exist: make it first"
+            return text("the directory does not exist: make it first", "目录不存在：请先创建它")
         case (.connect, .system(.connectionRefused)):
             return isUnix
-                ? "a server was there and is gone: start it first"
-                : "nothing listens there: check the port, or start the server first"
+                ? text("a server was there and is gone: start it first", "那里曾有服务端，现在不在了：请先启动它")
+                : text("nothing listens there: check the port, or start the server first", "没有程序在那里监听：请检查端口，或者先启动服务端")
         case (.connect, .system(.noSuchFileOrDirectory)):
-            return "no server has made this path: check it, or start the server first"
+            return text(
+                "no server has made this path: check it, or start the server first", "没有服务端创建过这个路径：请检查它，或者先启动服务端")
         case (.connect, .system(.permissionDenied)):
-            return "the socket belongs to another user: ask for access, or connect as that user"
+            return text(
+                "the socket belongs to another user: ask for access, or connect as that user",
+                "这个套接字属于别的用户：请申请权限，或者以那个用户连接")
         case (.connect, .system(.networkUnreachable)), (.connect, .system(.noRouteToHost)):
-            return "check the address and this machine's network"
+            return text("check the address and this machine's network", "请检查地址和这台机器的网络")
         case (.connect, .timedOut), (.connect, .system(.timedOut)), (.resolve, .timedOut):
-            return "check the address, or give it longer with --timeout"
+            return text("check the address, or give it longer with --timeout", "请检查地址，或者用 --timeout 多给一些时间")
         case (_, .system(.tooManyOpenFiles)), (_, .system(.tooManyOpenFilesInSystem)):
-            return "raise the limit with ulimit -n, or lower --max-clients"
+            return text(
+                "raise the limit with ulimit -n, or lower --max-clients", "请用 ulimit -n 提高限制，或者调低 --max-clients")
         default:
             return nil
         }

@@ -49,6 +49,13 @@ enum Standard {
 
     static func isTerminal(_ stream: CInt) -> Bool { isatty(stream) == 1 }
 
+    /// How many columns the user's terminal has; 80 where there is none.
+    static var columns: Int {
+        if let said = getenv("COLUMNS"), let columns = Int(String(cString: said)), columns > 0 { return columns }
+        var size = winsize()
+        return ioctl(1, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+    }
+
     /// Whether a line can be written to a stream without waiting, now or soon.
     static func hasRoom(_ stream: CInt, within limit: Duration) -> Bool {
         var entries = [pollfd(fd: stream, events: CShort(POLLOUT), revents: 0)]

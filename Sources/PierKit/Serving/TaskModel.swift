@@ -99,7 +99,7 @@ struct TaskModel {
                         do throws(SocketError) {
                             try await listener.serve(
                                 on: group, limit: settings.maxClients, idleTimeout: settings.idleTimeout,
-                                onShortage: server.tellShortage, body(settings))
+                                onError: server.report.failureHandler, onShortage: server.tellShortage, body(settings))
                             return nil
                         } catch {
                             return error

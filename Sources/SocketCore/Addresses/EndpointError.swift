@@ -5,21 +5,25 @@ public struct EndpointError: Error, Hashable, Sendable {
     /// Where in the text, in bytes of UTF-8, counted from 0.
     public let position: Int
     /// What is wrong there, and where it is known what would be right.
-    public let reason: String
+    public var reason: String { phrase.text }
+    /// The same, for who says it in another language.
+    package let phrase: Phrase
 
     /// An error at a position of a text.
-    package init(text: String, position: Int, reason: String) {
+    package init(text: String, position: Int, reason: Phrase) {
         self.text = text
         self.position = position
-        self.reason = reason
+        phrase = reason
     }
+
+    /// The position as a person counts: in characters, from 1.
+    package var character: Int { String(decoding: text.utf8.prefix(position), as: UTF8.self).count + 1 }
 }
 
 extension EndpointError: CustomStringConvertible {
-    /// One sentence; positions are told as a person counts, from 1, and the text is safe for a terminal.
+    /// One sentence; positions are told as a person counts, and the text is safe for a terminal.
     public var description: String {
-        let before = String(decoding: text.utf8.prefix(position), as: UTF8.self).count
-        return "bad endpoint \"\(text.escapedForTerminal())\", at character \(before + 1): \(reason)"
+        "bad endpoint \"\(text.escapedForTerminal())\", at character \(character): \(reason)"
     }
 }
 

@@ -262,12 +262,12 @@ struct EndpointParser {
 
     // MARK: Errors
 
-    private func hint(_ word: String, _ known: [String]) -> String {
+    private func hint(_ word: String, _ known: [String]) -> Phrase {
         if let near = nearest(to: word, in: known) { return "did you mean \"\(near)\"?" }
         return known.isEmpty ? "there are none here" : "there are \(known.joined(separator: ", "))"
     }
 
-    private func error(_ position: Int, _ reason: String) -> EndpointError {
+    private func error(_ position: Int, _ reason: Phrase) -> EndpointError {
         EndpointError(text: text, position: position, reason: reason)
     }
 }

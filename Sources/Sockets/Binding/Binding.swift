@@ -50,9 +50,10 @@ enum Binding {
             return (address, false)
         case .name(let name, let port):
             guard name.lowercased() == "localhost" else {
+                let who: Phrase = kind == .stream ? "listener" : "bound socket"
                 throw endpoint.refused(
                     .bind,
-                    "\(name) is a name, and a \(kind == .stream ? "listener" : "bound socket") needs an address of this machine, such as 127.0.0.1, or localhost"
+                    "\(name) is a name, and a \(who) needs an address of this machine, such as 127.0.0.1, or localhost"
                 )
             }
             return (.ipv4(.loopback, port: port), false)

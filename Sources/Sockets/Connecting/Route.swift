@@ -56,7 +56,7 @@ extension Endpoint {
     /// That it is an address of another kind than the one that can be used.
     fileprivate func isNot(_ family: AddressFamily, _ address: SocketAddress, _ source: SocketAddress?) -> SocketError {
         guard let found = address.ipFamily else {
-            let wish = source.map { "the source \($0)" } ?? "a family"
+            let wish: Phrase = source.map { "the source \($0)" } ?? "a family"
             return refused(
                 .connect, "a Unix socket has no IP address; leave \(wish) out, or write an \(family) address")
         }
@@ -80,7 +80,7 @@ extension Endpoint {
 
     /// That this endpoint cannot be used so.
     /// The error points at the value of a parameter where one is at fault, in the endpoint as it prints.
-    func refused(_ operation: SocketError.Operation, _ reason: String, at parameter: Parameter? = nil) -> SocketError {
+    func refused(_ operation: SocketError.Operation, _ reason: Phrase, at parameter: Parameter? = nil) -> SocketError {
         let text = description
         let key = parameter.flatMap { text.firstRange(of: "\($0.key)=") }
         let position = key.map { text.utf8.distance(from: text.startIndex, to: $0.upperBound) } ?? 0

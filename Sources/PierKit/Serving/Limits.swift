@@ -1,0 +1,35 @@
+/// What is limited where nobody says otherwise, and how the help tells it.
+enum Limits {
+    /// How many clients each of some endpoints serves: as many as there are descriptors for, less some for the process
+    /// itself; a thread needs a second one to be woken by.
+    static func clients(_ model: Model, endpoints: Int) -> Int {
+        let free = max(1, (Standard.descriptorLimit - 64) / endpoints)
+        return model == .threads ? max(1, min(mostThreads / endpoints, free / 2)) : free
+    }
+
+    static let mostThreads = 1000
+
+    static var clientsHelp: String {
+        // What is written to a file is read elsewhere, where another limit holds.
+        let here =
+            isForThisMachine
+            ? text("\(clients(.tasks, endpoints: 1)) here, from", "这里是 \(clients(.tasks, endpoints: 1))，取决于")
+            : text("from", "取决于")
+        let threads = isForThisMachine ? clients(.threads, endpoints: 1) : mostThreads
+        return text(
+            "How many clients are served at once; more queue (default: \(here) the limit on open files; at most \(threads) with threads; several endpoints share them).",
+            "同时服务多少客户端，更多的要排队（默认：\(here)打开文件数的限制；用线程时最多 \(threads)；几个端点平分）。")
+    }
+
+    private static var isForThisMachine: Bool {
+        !CommandLine.arguments.contains { $0 == "manual" || $0.hasPrefix("--generate-completion-script") }
+    }
+
+    static let bytesHelp = text(
+        "How many bytes one message has at the most. At the most, a client that does not read holds one message, and where messages are shown its text, up to four times as long; besides the kernel's buffers, and about 2 KB for its task, or with threads a stack of 256 KiB.",
+        "一条信息最多有多少字节。不读取的客户端最多占用一条信息，显示信息时还有它的文字，最多是四倍长；此外是内核的缓冲区，以及它的任务约 2 KB，用线程时是 256 KiB 的栈。")
+
+    static let sessionsHelp = text(
+        "How many senders of datagrams are known at once; at the limit the one that has been silent for longest is forgotten. At the most, 64 datagrams wait for each, and 8 MiB for all.",
+        "同时记住多少个数据报的发送者；到了上限，忘掉沉默最久的一个。每个发送者最多有 64 个数据报等待处理，全部最多 8 MiB。")
+}

@@ -1,0 +1,80 @@
+/// The library's sentences in Chinese, by their English words. A `%` stands for a value; the order of values is the same.
+let chineseSentences: [String: String] = [
+    // Endpoints.
+    "it is empty; write HOST:PORT, :PORT or a path such as /run/a.sock":
+        "它是空的；请写成 HOST:PORT、:PORT，或者 /run/a.sock 这样的路径",
+    "it is empty; write ADDRESS:PORT or a path such as /run/a.sock": "它是空的；请写成 ADDRESS:PORT，或者 /run/a.sock 这样的路径",
+    "a port alone is no address; write an address before the colon": "只有端口不算地址；请在冒号前写上地址",
+    "% is a name, and an address is needed here": "% 是名字，这里需要地址",
+    "standard input and output have no address": "标准输入和标准输出没有地址",
+    "a path after %:// starts with /; for a relative path write %:PATH, for an abstract name %://@NAME":
+        "%:// 后面的路径要以 / 开头；相对路径写作 %:PATH，抽象名字写作 %://@NAME",
+    "schemes are written in lower case: %": "方案要用小写：%",
+    "unknown scheme \"%\"; did you mean \"%\"?": "未知的方案 \"%\"；你是不是想写 \"%\"？",
+    "unknown scheme \"%\"; there are %": "未知的方案 \"%\"；可用的有 %",
+    "a name is missing behind the @": "@ 后面缺少名字",
+    "a path is missing": "缺少路径",
+    "% bytes are too long: a Unix socket's path or name has at most %": "% 字节太长：Unix 套接字的路径或名字最多 % 字节",
+    "it is no path of a Unix socket": "它不是 Unix 套接字的路径",
+    "a % is followed by two hexadecimal digits; write a % itself as %25": "% 后面要跟两个十六进制数字；% 本身写作 %25",
+    "a zero byte cannot be part of it": "其中不能有零字节",
+    "an abstract name is written unix://@NAME": "抽象名字写作 unix://@NAME",
+    "a port alone is written with a colon before it; a Unix path needs a / in it": "只写端口时前面要有冒号；Unix 路径里要有 /",
+    "a port is missing; write HOST:PORT, or a path with a / in front": "缺少端口；请写成 HOST:PORT，或者以 / 开头的路径",
+    "an IPv6 address stands in brackets, before its port: [%]:PORT": "IPv6 地址要放在方括号里，后面跟端口：[%]:PORT",
+    "a second colon; an IPv6 address stands in brackets: [ADDRESS]:PORT": "第二个冒号；IPv6 地址要放在方括号里：[ADDRESS]:PORT",
+    "the bracket is not closed; write [ADDRESS]:PORT": "方括号没有闭合；请写成 [ADDRESS]:PORT",
+    "\"%\" is no IPv6 address": "\"%\" 不是 IPv6 地址",
+    "a port is missing; write [ADDRESS]:PORT": "缺少端口；请写成 [ADDRESS]:PORT",
+    "an interface's name or number is missing behind the %": "% 后面缺少网络接口的名字或编号",
+    "this machine has no interface \"%\"": "这台机器没有网络接口 \"%\"",
+    "a port is missing; write a number from 0 to 65535": "缺少端口；请写 0 到 65535 之间的数字",
+    "\"%\" is no port; write a number from 0 to 65535, without a sign or leading zeros":
+        "\"%\" 不是端口；请写 0 到 65535 之间的数字，不带符号，前面不加零",
+    "port % is too large; the largest is 65535": "端口 % 太大；最大是 65535",
+    "a name in other letters is written in its ASCII form, xn--…": "其他文字的名字要写成 ASCII 形式，xn--…",
+    "a host's name has letters, digits, hyphens and dots only": "主机名只能有字母、数字、连字符和点",
+    "an IPv4 address is four numbers from 0 to 255, without leading zeros, joined by dots":
+        "IPv4 地址是四个 0 到 255 之间的数字，前面不加零，用点连接",
+    "it is too long: a name has at most 253 characters, 63 between dots": "太长了：名字最多 253 个字符，两点之间最多 63 个",
+    "there is nothing between two dots of the name": "名字的两个点之间没有内容",
+    "unknown key \"%\"; did you mean \"%\"?": "未知的键 \"%\"；你是不是想写 \"%\"？",
+    "unknown key \"%\"; there are %": "未知的键 \"%\"；可用的有 %",
+    "unknown key \"%\"; there are none here": "未知的键 \"%\"；这里没有可用的键",
+    "a value is missing; write %=VALUE": "缺少值；请写成 %=VALUE",
+    "% is given twice": "% 写了两次",
+
+    // Endpoints that do not fit the verb.
+    "a stream is needed here: tcp or unix, not %": "这里需要流：tcp 或 unix，不能是 %",
+    "% is a name, and a listener needs an address of this machine, such as 127.0.0.1, or localhost":
+        "% 是名字，监听需要本机的地址，例如 127.0.0.1 或 localhost",
+    "datagrams are needed here: udp or unix-dgram, not %": "这里需要数据报：udp 或 unix-dgram，不能是 %",
+    "% is a name, and a bound socket needs an address of this machine, such as 127.0.0.1, or localhost":
+        "% 是名字，绑定需要本机的地址，例如 127.0.0.1 或 localhost",
+    "it is an % address, and only % is asked for; write an % address or a name":
+        "它是 % 地址，而要求的只有 %；请写 % 地址或者名字",
+    "it is an % address, and the source % an % one; both are to be of one family":
+        "它是 % 地址，而源地址 % 是 % 的；两者要属于同一个地址族",
+    "a Unix socket has no IP address; leave the source % out, or write an % address":
+        "Unix 套接字没有 IP 地址；请去掉源地址 %，或者写 % 地址",
+    "a Unix socket has no IP address; leave a family out, or write an % address":
+        "Unix 套接字没有 IP 地址；请去掉地址族，或者写 % 地址",
+    "standard input and output cannot be listened on": "不能在标准输入和标准输出上监听",
+    "standard input and output cannot be connected to": "不能连接标准输入和标准输出",
+    "port 0 cannot be connected to; it means \"any free port\" to a listener": "不能连接端口 0；它对监听者来说是“任意一个空闲端口”",
+    "duplex is one of %": "duplex 是其中之一：%",
+    "backlog is a number, such as 128": "backlog 是数字，例如 128",
+
+    // Names.
+    "no such name; check its spelling, or write an address": "没有这个名字；请检查拼写，或者直接写地址",
+    "no name server answered; try again later, or write an address": "没有域名服务器应答；请稍后再试，或者直接写地址",
+
+    "it has no IPv4 address, only IPv6 ones": "它没有 IPv4 地址，只有 IPv6 地址",
+    "it has no IPv6 address, only IPv4 ones": "它没有 IPv6 地址，只有 IPv4 地址",
+
+    // Misuse.
+    "a blocking call on an event loop's thread would stop all of its clients; use the form with await":
+        "在事件循环的线程上阻塞会停住它的所有客户端；请使用带 await 的形式",
+    "this connection is for sending only": "这个连接只用来发送",
+    "this connection is for receiving only": "这个连接只用来接收",
+]
