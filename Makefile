@@ -4,7 +4,18 @@
 SWIFT ?= swift
 PIER  := .build/pier
 
-.PHONY: help build test test-release test-races fuzz lint format release clean
+# Where `make install` puts things; DESTDIR goes before all of it, for packagers.
+PREFIX ?= /usr/local
+DESTDIR ?=
+BIN  := $(DESTDIR)$(PREFIX)/bin
+SHARE := $(DESTDIR)$(PREFIX)/share
+MAN  := $(SHARE)/man/man1
+BASH_COMPLETIONS := $(SHARE)/bash-completion/completions
+ZSH  := $(SHARE)/zsh/site-functions
+FISH := $(SHARE)/fish/vendor_completions.d
+VERBS := serve connect
+
+.PHONY: help build test test-release test-races fuzz lint format release install uninstall clean
 
 help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +45,25 @@ release: ## make .build/pier: the command in one file, with the Swift runtime in
 	nice $(SWIFT) build -c release --product pier --static-swift-stdlib
 	strip -o $(PIER) "$$($(SWIFT) build -c release --product pier --static-swift-stdlib --show-bin-path)/pier"
 	@printf '%s: %s bytes\n' $(PIER) "$$(stat -c %s $(PIER))"
+
+# What was released is installed as it is, so that who installs as root builds nothing.
+$(PIER):
+	$(MAKE) release
+
+install: $(PIER) ## put pier, its manual pages and shell completions below PREFIX (default: /usr/local)
+	mkdir -p '$(BIN)' '$(MAN)' '$(BASH_COMPLETIONS)' '$(ZSH)' '$(FISH)'
+	install -m 755 '$(PIER)' '$(BIN)/pier'
+	LC_ALL=C '$(PIER)' manual >'$(MAN)/pier.1'
+	for verb in $(VERBS); do LC_ALL=C '$(PIER)' manual $$verb >'$(MAN)'/pier-$$verb.1 || exit 1; done
+	LC_ALL=C '$(PIER)' --generate-completion-script bash >'$(BASH_COMPLETIONS)/pier'
+	LC_ALL=C '$(PIER)' --generate-completion-script zsh >'$(ZSH)/_pier'
+	LC_ALL=C '$(PIER)' --generate-completion-script fish >'$(FISH)/pier.fish'
+	cd '$(SHARE)' && chmod 644 man/man1/pier.1 $(VERBS:%=man/man1/pier-%.1) \
+		bash-completion/completions/pier zsh/site-functions/_pier fish/vendor_completions.d/pier.fish
+
+uninstall: ## remove what `make install` put there
+	rm -f '$(BIN)/pier' '$(MAN)/pier.1' $(VERBS:%='$(MAN)'/pier-%.1) \
+		'$(BASH_COMPLETIONS)/pier' '$(ZSH)/_pier' '$(FISH)/pier.fish'
 
 clean: ## remove all that was built
 	rm -rf .build .build-*

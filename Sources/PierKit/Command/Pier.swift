@@ -31,7 +31,7 @@ public struct Pier: ParsableCommand {
             退出码：0 完成；1 网络或系统出错；2 命令或端点写错了；3 超时；130 和 143 被信号结束。
             """),
         version: version,
-        subcommands: verbs)
+        subcommands: verbs + [Manual.self])
 
     /// For the parser.
     public init() {}

@@ -5,7 +5,7 @@ struct HelpArgument {
     var isShown: Bool { json["shouldDisplay"]?.bool != false }
     var isNamed: Bool { json["kind"]?.string != "positional" }
     var isOptional: Bool { json["isOptional"]?.bool == true }
-    private var isRepeating: Bool { json["isRepeating"]?.bool == true }
+    var isRepeating: Bool { json["isRepeating"]?.bool == true }
     var name: String { json["preferredName"]?["name"]?.string ?? valueName }
     private var valueName: String { json["valueName"]?.string ?? "" }
 

@@ -6,7 +6,7 @@ internal import ArgumentParser
 /// spaces, and its characters are two columns wide. In English this gives what the parser gives, and then the examples.
 struct HelpPage {
     private let command: JSON
-    private let examples: [Example]
+    let examples: [Example]
 
     /// The page of the command itself, or of a verb.
     init?(_ verb: (any Verb.Type)?) {
@@ -22,15 +22,22 @@ struct HelpPage {
         examples = verb.examples
     }
 
-    private var arguments: [HelpArgument] {
+    var abstract: String { command["abstract"]?.string ?? "" }
+    var discussion: String { command["discussion"]?.string ?? "" }
+    var arguments: [HelpArgument] {
         (command["arguments"]?.array ?? []).map(HelpArgument.init).filter(\.isShown)
     }
-    private var verbs: [JSON] {
-        (command["subcommands"]?.array ?? []).filter { verb in
-            verb["shouldDisplay"]?.bool != false && verb["commandName"]?.string != "help"
+    /// The verbs of the command itself.
+    var verbs: [(name: String, abstract: String)] {
+        (command["subcommands"]?.array ?? []).compactMap { verb in
+            guard verb["shouldDisplay"]?.bool != false, let name = verb["commandName"]?.string, name != "help" else {
+                return nil
+            }
+            return (name, verb["abstract"]?.string ?? "")
         }
     }
-    private var name: String {
+    /// `pier serve`
+    var name: String {
         let above = (command["superCommands"]?.array ?? []).compactMap(\.string)
         return (above + [command["commandName"]?.string ?? ""]).joined(separator: " ")
     }
@@ -38,7 +45,7 @@ struct HelpPage {
     /// The page for a terminal of so many columns.
     func rendered(columns: Int) -> String {
         var parts: [String] = []
-        let overview = [command["abstract"]?.string, command["discussion"]?.string].compactMap { $0 }
+        let overview = [abstract, discussion].filter { !$0.isEmpty }
         parts.append(wrapped(text("OVERVIEW: ", "概述：") + overview.joined(separator: "\n\n"), to: columns) + "\n")
         parts.append(text("USAGE: ", "用法：") + usage + "\n")
         let (plain, options) = (arguments.filter { !$0.isNamed }, arguments.filter(\.isNamed))
@@ -47,7 +54,7 @@ struct HelpPage {
             section(text("OPTIONS", "选项"), options.map { ($0.label, $0.explanation) }, columns),
             section(
                 text("SUBCOMMANDS", "子命令"),
-                verbs.map { ($0["commandName"]?.string ?? "", $0["abstract"]?.string ?? "") }, columns),
+                verbs.map { ($0.name, $0.abstract) }, columns),
         ].compactMap { $0 }
         if !verbs.isEmpty {
             parts.append(

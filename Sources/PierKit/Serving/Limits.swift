@@ -11,14 +11,18 @@ enum Limits {
 
     static var clientsHelp: String {
         // What is written to a file is read elsewhere, where another limit holds.
-        let here =
+        let (count, threads) = (clients(.tasks, endpoints: 1), clients(.threads, endpoints: 1))
+        let numbers =
             isForThisMachine
-            ? text("\(clients(.tasks, endpoints: 1)) here, from", "这里是 \(clients(.tasks, endpoints: 1))，取决于")
-            : text("from", "取决于")
-        let threads = isForThisMachine ? clients(.threads, endpoints: 1) : mostThreads
+            ? text(
+                "\(count) here, from the limit on open files; \(threads) with threads",
+                "这里是 \(count)，取决于打开文件数的限制；用线程时是 \(threads)")
+            : text(
+                "what the limit on open files allows; at most \(mostThreads) with threads",
+                "取决于打开文件数的限制；用线程时最多 \(mostThreads)")
         return text(
-            "How many clients are served at once; more queue (default: \(here) the limit on open files; at most \(threads) with threads; several endpoints share them).",
-            "同时服务多少客户端，更多的要排队（默认：\(here)打开文件数的限制；用线程时最多 \(threads)；几个端点平分）。")
+            "How many clients are served at once; more queue (default: \(numbers); several endpoints share them).",
+            "同时服务多少客户端，更多的要排队（默认：\(numbers)；几个端点平分）。")
     }
 
     private static var isForThisMachine: Bool {
