@@ -101,7 +101,7 @@ import Testing
             ("127.0.0.1:9", nil, AddressFamily.ipv6, "only IPv6 is asked for"),
             ("[::1]:9", nil, .ipv4, "only IPv4 is asked for"),
             ("[::1]:9", "127.0.0.9:0", nil, "of one family"),
-            ("/tmp/a.sock", nil, .ipv4, "leave a family out"),
+            ("/tmp/a.sock", nil, .ipv4, "leave the family out"),
             ("unix://@name", "127.0.0.9:0", nil, "leave the source 127.0.0.9:0 out"),
         ] as [(String, String?, AddressFamily?, String)])
     func anEndpointOfAnotherKindIsABadEndpoint(

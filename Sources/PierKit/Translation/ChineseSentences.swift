@@ -57,7 +57,7 @@ let chineseSentences: [String: String] = [
         "它是 % 地址，而源地址 % 是 % 的；两者要属于同一个地址族",
     "a Unix socket has no IP address; leave the source % out, or write an % address":
         "Unix 套接字没有 IP 地址；请去掉源地址 %，或者写 % 地址",
-    "a Unix socket has no IP address; leave a family out, or write an % address":
+    "a Unix socket has no IP address; leave the family out, or write an % address":
         "Unix 套接字没有 IP 地址；请去掉地址族，或者写 % 地址",
     "standard input and output cannot be listened on": "不能在标准输入和标准输出上监听",
     "standard input and output cannot be connected to": "不能连接标准输入和标准输出",

@@ -56,7 +56,7 @@ extension Endpoint {
     /// That it is an address of another kind than the one that can be used.
     fileprivate func isNot(_ family: AddressFamily, _ address: SocketAddress, _ source: SocketAddress?) -> SocketError {
         guard let found = address.ipFamily else {
-            let wish: Phrase = source.map { "the source \($0)" } ?? "a family"
+            let wish: Phrase = source.map { "the source \($0)" } ?? "the family"
             return refused(
                 .connect, "a Unix socket has no IP address; leave \(wish) out, or write an \(family) address")
         }

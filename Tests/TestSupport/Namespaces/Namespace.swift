@@ -76,7 +76,7 @@ package struct Namespace: Sendable {
         }
     }
 
-    /// Connects from here by a face.
+    /// Connects from here by a face. In a task it is on a loop that has ended then: what waits later, waits as a thread.
     package func connect(
         to endpoint: String, from source: SocketAddress? = nil, timeout: Duration? = nil, by face: Face
     ) async throws -> Connection {
