@@ -63,6 +63,29 @@ struct ConnectRaceTests {
         }
     }
 
+    /// Also while an earlier attempt is still under way.
+    @Test(arguments: Face.allCases)
+    func afterARefusalBehindADeadOneTheNextBeginsAtOnce(_ face: Face) async throws {
+        try await trial { _ in
+            let (dead, closed) = (try Blackhole(), try closedPort())
+            let listener = try Listener(on: "127.0.0.2:0")
+            var shortest = Duration.seconds(100)
+            for _ in 0..<5 where shortest >= .milliseconds(250) {
+                let delays = Notes<Duration>()
+                let trace = Trace { if case .attempt(2..., of: 3, let after) = $0.action { delays.add(after) } }
+                let client = try await Connection.connect(
+                    racing: [dead.address, closed.address, listener.address], trace: trace, by: face)
+                #expect(client.remoteAddress == listener.address)
+                #expect(delays.all.count == 2)
+                shortest = min(shortest, try #require(delays.all.last) - (try #require(delays.all.first)))
+                client.close()
+            }
+            #expect(shortest < .milliseconds(250))
+            closed.close()
+            listener.close()
+        }
+    }
+
     @Test(arguments: Face.allCases)
     func anAddressThatAnswersLateCanStillWin(_ face: Face) async throws {
         try await trial { ledger in
@@ -244,6 +267,24 @@ struct ConnectRaceTests {
             #expect(client.remoteAddress == listener.address && ledger.count(of: .connect) == 2)
             client.close()
             listener.close()
+        }
+    }
+
+    /// B6: coming from the very port that it goes to, TCP connects a socket to itself. Tried again a few times, then told.
+    @Test(arguments: Face.allCases)
+    func aConnectionToItselfWinsNoRace(_ face: Face) async throws {
+        try await trial { ledger in
+            let free = try Listener(bound: Endpoint("127.0.0.1:0"))
+            let address = free.address
+            free.close()
+            let other = try SocketAddress("127.0.0.2:\(try #require(address.port))")
+            do {
+                _ = try await Connection.connect(racing: [address, other], from: address, by: face)
+                Issue.record("nobody listens")
+            } catch let error as SocketError {
+                #expect("\(error)" == "connect tcp \(address): connection refused")
+            }
+            #expect(ledger.count(of: .connect) == 4)
         }
     }
 
