@@ -28,7 +28,7 @@ struct BlackholedConnectTests {
                 #expect("\(error)" == "connect tcp \(endpoint): timed out")
             }
             let took = ContinuousClock.now - start
-            #expect(took >= .milliseconds(300) && took < .seconds(5))
+            #expect(took >= .milliseconds(300) && took < .seconds(30))
             #expect(ledger.count(of: .connect) == 1)
         }
     }
@@ -40,7 +40,7 @@ struct BlackholedConnectTests {
             let task = Task { try await cause { try await network.client.connect(to: endpoint, by: .task) } }
             try await ledger.sees(.connect)
             task.cancel()
-            #expect(try await within(.seconds(10)) { try await task.value } == .cancelled)
+            #expect(try await within(.seconds(30)) { try await task.value } == .cancelled)
         }
     }
 
@@ -242,7 +242,7 @@ struct FirstAddressDeadTests {
                 racing: isSixDead ? [six, four] : [four, six], trace: trace, by: face)
             #expect(client.remoteAddress == (isSixDead ? four : six))
             let delay = try #require(delays.all.first)
-            #expect(delay >= .milliseconds(250) && delay < .seconds(2))
+            #expect(delay >= .milliseconds(250) && delay < .seconds(20))
             client.close()
             listener.close()
         }

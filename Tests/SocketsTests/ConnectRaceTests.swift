@@ -18,20 +18,35 @@ struct ConnectRaceTests {
         try await trial { ledger in
             let dead = try Blackhole()
             let listener = try Listener(on: "127.0.0.2:0")
-            let delays = Notes<Duration>()
-            let trace = Trace { if case .attempt(2, of: 2, let after) = $0.action { delays.add(after) } }
-            let start = ContinuousClock.now
-            let client = try await Connection.connect(
-                racing: [dead.address, listener.address], trace: trace, by: face)
-            #expect(ContinuousClock.now - start < .seconds(5))
-            #expect(client.remoteAddress == listener.address)
-            #expect(delays.all.count == 1)
-            // Not before its time, and not much after it.
-            #expect(try #require(delays.all.first) >= .milliseconds(250))
-            #expect(try #require(delays.all.first) < .seconds(2))
-            // The loser is closed already: the listener and the winner are open.
-            #expect(ledger.count(of: .socket) == 3)
-            #expect(ledger.open.subtracting([try client.withDescriptor { $0 }]).count == 1)
+            var shortest = Duration.seconds(100)
+            // A busy machine may take its time.
+            for round in 1...5 where shortest >= .seconds(2) {
+                let delays = Notes<Duration>()
+                let trace = Trace { if case .attempt(2, of: 2, let after) = $0.action { delays.add(after) } }
+                let client = try await Connection.connect(
+                    racing: [dead.address, listener.address], trace: trace, by: face)
+                #expect(client.remoteAddress == listener.address)
+                #expect(delays.all.count == 1)
+                let delay = try #require(delays.all.first)
+                // Never before its time.
+                #expect(delay >= .milliseconds(250))
+                shortest = min(shortest, delay)
+                // The loser is closed already: the listener and the winner are open.
+                #expect(ledger.count(of: .socket) == 1 + 2 * round)
+                #expect(ledger.open.count == 2)
+                client.close()
+            }
+            #expect(shortest < .seconds(2))
+            listener.close()
+        }
+    }
+
+    @Test(arguments: Face.allCases)
+    func theWinnerIsAConnectionLikeAnother(_ face: Face) async throws {
+        try await trial { ledger in
+            let dead = try Blackhole()
+            let listener = try Listener(on: "127.0.0.2:0")
+            let client = try await Connection.connect(racing: [dead.address, listener.address], by: face)
             let server = try await listener.accept()
             try await client.send([7], by: face)
             #expect(try await server.receive(upTo: 9, by: face) == [7])
@@ -171,10 +186,9 @@ struct ConnectRaceTests {
                 #expect("\(error)" == "connect tcp \(dead[0].address): timed out")
             }
             let took = ContinuousClock.now - start
-            #expect(took >= .milliseconds(400) && took < .seconds(5))
-            // The second begins 250 ms after the first, or on a busy machine too late to begin.
-            #expect((1...2).contains(ledger.count(of: .connect)))
-            #expect(ledger.open.isEmpty)
+            #expect(took >= .milliseconds(400) && took < .seconds(30))
+            // The third's turn would have come after half a second.
+            #expect(ledger.count(of: .connect) <= 2 && ledger.open.isEmpty)
         }
     }
 
@@ -198,8 +212,9 @@ struct ConnectRaceTests {
             try await ledger.sees(.connect, 2)
             #expect(ledger.open.count == 2)
             task.cancel()
-            #expect(try await within(.seconds(10)) { try await task.value } == .cancelled)
-            #expect(ledger.open.isEmpty)
+            #expect(try await within(.seconds(30)) { try await task.value } == .cancelled)
+            // The loop may be about to take one of them in.
+            try await eventually(.seconds(20), "the attempts' end") { ledger.open.isEmpty }
         }
     }
 
@@ -224,7 +239,7 @@ struct ConnectRaceTests {
             }
             try await ledger.sees(.connect, 2)
             group.close()
-            #expect(try await within(.seconds(10)) { try await task.value } == .closed)
+            #expect(try await within(.seconds(30)) { try await task.value } == .closed)
         }
     }
 
@@ -248,7 +263,7 @@ struct ConnectRaceTests {
                     }
                 }
             }
-            #expect(ledger.open.count == 2)
+            try await eventually(.seconds(20), "the attempts' end") { ledger.open.count == 2 }
             listener.close()
             closed.close()
         }

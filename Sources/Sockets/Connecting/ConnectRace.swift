@@ -57,6 +57,7 @@ struct ConnectRace {
             } else if !underWay.isEmpty {
                 return .wait(until: left.isEmpty ? deadline : min(nextStart, deadline))
             } else {
+                // There is always one: nothing is left and nothing under way, so every attempt has failed.
                 throw error ?? SocketError(.connect, .system(.addressNotAvailable))
             }
         }
