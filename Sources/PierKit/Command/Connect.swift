@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import SocketCore
 internal import Sockets
 
 /// `pier connect ENDPOINT`
@@ -12,14 +13,21 @@ struct Connect: Verb {
             receiving goes on until the peer has finished too.
 
             In half duplex it is a dialogue, a line and its reply in turn. In send and receive only one direction is used. \
-            The endpoint takes the flags \(keys.dropLast().joined(separator: ", ")) and \(keys.last ?? "") behind a ?.
+            The endpoint takes the flags \(keys.dropLast().joined(separator: ", ")) and \(keys.last ?? "") behind a ?, as in \
+            ?ipv4=true.
+
+            Where a name has several addresses they are tried a quarter of a second apart, and the first that answers is \
+            used. With datagrams, each line or piece of input is one, and the end is silence: see --linger.
             """,
             """
             全双工时，标准输入的内容被发送，收到的内容写到标准输出，两个方向同时进行，内容原样不变；写到终端时会转义。\
             输入结束后发送方向随之结束，接收继续进行，直到对方也结束。
 
             半双工时是一段对话，一行和它的回应轮流进行。send 和 receive 只使用一个方向，即单工。\
-            端点的 ? 后面可以写这些参数：\(keys.joined(separator: "、"))。
+            端点的 ? 后面可以写这些参数：\(keys.joined(separator: "、"))，例如 ?ipv4=true。
+
+            名字有几个地址时，每隔四分之一秒尝试下一个，使用最先应答的。数据报：每一行或每一段输入是一个数据报，\
+            没有结束，只有沉默：见 --linger。
             """))
 
     static let examples = [
@@ -31,7 +39,7 @@ struct Connect: Verb {
             text("sends a file, and keeps all that comes back", "发送文件，保存回应")),
     ]
 
-    static let keys = ["duplex", "show", "timeout", "linger"]
+    static let keys = ["duplex", "show", "timeout", "linger", "ipv4", "ipv6", "source"]
 
     @Argument(
         help: ArgumentHelp(
@@ -71,15 +79,68 @@ struct Connect: Verb {
             text("How long the peer may take to finish after the first signal.", "第一个信号之后，对方有多长时间来结束。")))
     var grace = TimeSpan(.seconds(5))
 
+    @Flag(
+        name: [.customShort("4"), .customLong("ipv4")],
+        help: ArgumentHelp(text("Use only IPv4 addresses.", "只使用 IPv4 地址。")))
+    var ipv4 = false
+
+    @Flag(
+        name: [.customShort("6"), .customLong("ipv6")],
+        help: ArgumentHelp(text("Use only IPv6 addresses.", "只使用 IPv6 地址。")))
+    var ipv6 = false
+
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "Which of this machine's addresses to come from: ADDRESS or ADDRESS:PORT.",
+                "使用本机的哪个地址作为源地址：ADDRESS 或 ADDRESS:PORT。")))
+    var source: Source?
+
     func run() throws {
         let place = try parsedEndpoint(endpoint, keys: Self.keys)
         let show: Show? =
             if place["show"] != nil { try value(of: "show", in: place, else: .text, Show.hint) } else { self.show }
+        let (source, family) = try origin(for: place)
         try Client(
-            endpoint: place, duplex: try value(of: "duplex", in: place, else: duplex, Duplex.hint), show: show,
+            endpoint: place, source: source, family: family,
+            duplex: try value(of: "duplex", in: place, else: duplex, Duplex.hint), show: show,
             timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration,
             linger: try value(of: "linger", in: place, else: linger, TimeSpan.hint).duration ?? .seconds(1 << 30),
             grace: grace.duration, report: Report(reporting.form, isTraced: reporting.trace)
         ).run()
+    }
+
+    /// Where to come from and over which family, as the flags or the endpoint say.
+    private func origin(for place: Endpoint) throws(Failure) -> (SocketAddress?, AddressFamily?) {
+        let word = text("true or false", "true 或 false")
+        let wantsIPv4 = try value(of: "ipv4", in: place, else: ipv4, word)
+        let wantsIPv6 = try value(of: "ipv6", in: place, else: ipv6, word)
+        if wantsIPv4, wantsIPv6 {
+            throw Failure(
+                .usage,
+                text(
+                    "--ipv4 and --ipv6 exclude each other; leave both out to use addresses of either",
+                    "--ipv4 和 --ipv6 不能同时使用；两个都不写，就使用任意一种地址"))
+        }
+        let family: AddressFamily? = wantsIPv4 ? .ipv4 : wantsIPv6 ? .ipv6 : nil
+        var source = self.source
+        if let parameter = place["source"] {
+            source = Source(argument: parameter.value)
+            if source == nil {
+                throw Failure(
+                    .usage,
+                    text(
+                        "\(place): source is \(Source.hint), not \"\(parameter.value.escapedForTerminal())\"",
+                        "\(place)：source 是\(Source.hint)，不能是 \"\(parameter.value.escapedForTerminal())\""))
+            }
+        }
+        if let own = source?.address.ipFamily, let family, own != family {
+            throw Failure(
+                .usage,
+                text(
+                    "the source is an \(own) address, and only \(family) is asked for; leave one of them out",
+                    "源地址是 \(own) 地址，而要求的只有 \(family)；请去掉其中一个"))
+        }
+        return (source?.address, family)
     }
 }

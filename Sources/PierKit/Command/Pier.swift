@@ -75,6 +75,7 @@ public struct Pier: ParsableCommand {
         let said = message(for: error).split(separator: "\n").first.map(String.init) ?? "the command is wrong"
         let hints = [
             TimeSpan.hint: ["--idle-timeout", "--grace", "--timeout"],
+            Source.hint: ["--source"],
             Count.hint: ["--loops", "--backlog", "--receive-size", "--max-clients"],
         ]
         let advice: String

@@ -56,6 +56,24 @@ struct Count: ExpressibleByArgument, Equatable {
     var defaultValueDescription: String { String(value) }
 }
 
+/// An address of this machine to come from, with a port or without: `127.0.0.9`, `127.0.0.9:4000`, `[::1]:0`.
+struct Source: ExpressibleByArgument, Equatable {
+    let address: SocketAddress
+
+    init?(argument: String) {
+        let host = argument.utf8.split(separator: UInt8(ascii: "]"), omittingEmptySubsequences: false).last ?? [][...]
+        let hasPort = host.contains(UInt8(ascii: ":"))
+        guard let address = try? SocketAddress(hasPort ? argument : argument + ":0"), address.ipFamily != nil else {
+            return nil
+        }
+        self.address = address
+    }
+
+    static let hint = text(
+        "an address of this machine, such as 127.0.0.9, 127.0.0.9:4000 or [::1]:0",
+        "本机的地址，例如 127.0.0.9、127.0.0.9:4000 或 [::1]:0")
+}
+
 /// How messages are shown.
 enum Show: String, CaseIterable, ExpressibleByArgument {
     case text, hex, none

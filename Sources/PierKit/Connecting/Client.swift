@@ -5,6 +5,8 @@ internal import SocketCore
 /// `connect` under way: two threads, one for each direction, in the library's blocking face.
 final class Client: Sendable {
     let endpoint: Endpoint
+    let source: SocketAddress?
+    let family: AddressFamily?
     let duplex: Duplex
     let show: Show?
     let timeout: Duration?
@@ -14,10 +16,12 @@ final class Client: Sendable {
     private let events = Events()
 
     init(
-        endpoint: Endpoint, duplex: Duplex, show: Show?, timeout: Duration?, linger: Duration, grace: Duration?,
-        report: Report
+        endpoint: Endpoint, source: SocketAddress?, family: AddressFamily?, duplex: Duplex, show: Show?,
+        timeout: Duration?, linger: Duration, grace: Duration?, report: Report
     ) {
         self.endpoint = endpoint
+        self.source = source
+        self.family = family
         self.duplex = duplex
         self.show = show
         self.timeout = timeout
@@ -82,7 +86,8 @@ final class Client: Sendable {
             let start = Deadline.now
             // One way or half, the wire is full-duplex; the dialogue's rule is the library's.
             let connection = try Connection(
-                to: endpoint, timeout: timeout, duplex: duplex == .half ? .half : .full, trace: report.trace)
+                to: endpoint, from: source, family: family, timeout: timeout, duplex: duplex == .half ? .half : .full,
+                trace: report.trace)
             let conversation = Conversation(connection, report)
             conversation.connected(since: start)
             return conversation

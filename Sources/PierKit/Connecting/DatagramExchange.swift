@@ -16,7 +16,9 @@ final class DatagramExchange: Sendable {
         self.client = client
         let start = Deadline.now
         do throws(SocketError) {
-            socket = try DatagramSocket(to: client.endpoint, timeout: client.timeout, trace: client.report.trace)
+            socket = try DatagramSocket(
+                to: client.endpoint, from: client.source, family: client.family, timeout: client.timeout,
+                trace: client.report.trace)
         } catch {
             throw Failure(error)
         }

@@ -88,9 +88,25 @@ extension SocketError {
             return text(
                 "no server has made this path: check it, or start the server first", "没有服务端创建过这个路径：请检查它，或者先启动服务端")
         case (.connect, .system(.permissionDenied)):
+            return isUnix
+                ? text(
+                    "the socket belongs to another user: ask for access, or connect as that user",
+                    "这个套接字属于别的用户：请申请权限，或者以那个用户连接")
+                : text(
+                    "a firewall forbids it, here or on the way: check the address, or ask who runs it",
+                    "防火墙不允许，可能在本机，也可能在途中：请检查地址，或者询问管理者")
+        case (.connect, .system(.addressNotAvailable)):
             return text(
-                "the socket belongs to another user: ask for access, or connect as that user",
-                "这个套接字属于别的用户：请申请权限，或者以那个用户连接")
+                "wait until connections have ended, come from another address with --source, or check this machine's network",
+                "请等到一些连接结束，或者用 --source 换一个源地址，或者检查这台机器的网络")
+        case (.receive, .system(.connectionRefused)), (.send, .system(.connectionRefused)):
+            return text(
+                "nobody receives datagrams there: check the port, or start the server first",
+                "那里没有程序接收数据报：请检查端口，或者先启动服务端")
+        case (.send, .system(.messageTooLong)):
+            return text(
+                "UDP carries 65507 bytes at the most, over IPv4: send less at a time",
+                "UDP 一次最多 65507 字节（IPv4）：请分开发送")
         case (.connect, .system(.networkUnreachable)), (.connect, .system(.noRouteToHost)):
             return text("check the address and this machine's network", "请检查地址和这台机器的网络")
         case (.connect, .timedOut), (.connect, .system(.timedOut)), (.resolve, .timedOut):
