@@ -23,7 +23,7 @@ import Testing
     @Test func everyKeyBehindAQuestionMarkIsAFlagOfItsVerb() throws {
         for (verb, keys) in [(Serve.self, Serve.keys), (Connect.self, Connect.keys)] as [(any Verb.Type, [String])] {
             let page = try #require(HelpPage(verb)).rendered(columns: 80)
-            for key in keys { #expect(page.contains("  --\(key) ")) }
+            for key in keys { #expect(page.contains(" --\(key) ")) }
             #expect(page.contains(keys.last ?? "-"))
         }
     }
