@@ -15,7 +15,7 @@ ZSH  := $(SHARE)/zsh/site-functions
 FISH := $(SHARE)/fish/vendor_completions.d
 VERBS := serve connect
 
-.PHONY: help build test test-release test-races fuzz lint format release install uninstall clean
+.PHONY: help build test test-release test-races fuzz soak lint format release install uninstall clean
 
 help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-races: ## the same tests under the thread sanitizer
 
 fuzz: ## run each fuzzer for SECONDS (60)
 	Fuzz/run $(or $(SECONDS),60)
+
+soak: release ## ten minutes (or SECONDS) of clients of every temper; memory and descriptors must stay flat
+	Benchmarks/soak.py $(PIER) --seconds $(or $(SECONDS),600)
 
 lint: ## check the form of all sources; any finding is an error
 	$(SWIFT) format lint --strict -r Sources Tests Snippets Fuzz Package.swift
