@@ -143,6 +143,21 @@ import Testing
             #expect(ledger.count(of: .poll) >= 4)
         }
     }
+
+    @Test func aWaitThatMustNotFailNeedsNoDescriptorAndDoesNotSpin() async throws {
+        try await audited { ledger in
+            ledger.make(.eventfd, .fail(.tooManyOpenFiles), times: .max)
+            let bell = Bell()
+            let start = ContinuousClock.now
+            async let rang = onThread { bell.waitBlockingAnyway(until: .after(.seconds(20))) }
+            // Each look is followed by a pause, so this many take a while.
+            try await ledger.sees(.eventfd, 5)
+            #expect(ContinuousClock.now - start >= .milliseconds(1 + 2 + 4 + 8))
+            bell.ring()
+            #expect(try await rang)
+            #expect(try await onThread { bell.waitBlockingAnyway(until: .after(.milliseconds(1))) } == false)
+        }
+    }
 }
 
 @concurrent private func ringElsewhere(_ bell: Bell) async {

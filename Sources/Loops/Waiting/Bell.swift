@@ -1,6 +1,11 @@
 public import SocketCore
 internal import Synchronization
 package import SystemPackage
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
 
 /// What one task or thread waits for when it is no socket: that another rings, or that a time comes.
 ///
@@ -66,6 +71,29 @@ package final class Bell: Sendable {
             case .interrupted, .ready: continue
             case .timedOut: return side.takeBack(waiter) ? false : parker.awaitUnpark() == .ready
             }
+        }
+    }
+
+    /// The same where a wait must not fail: a thread for which there is no descriptor to be woken by looks again and again,
+    /// ever more rarely. Returning at once would make a busy loop of every wait just when the system has run short.
+    @discardableResult
+    package func waitBlockingAnyway(until deadline: Deadline) -> Bool {
+        var pause = Duration.milliseconds(1)
+        while true {
+            if let hasRung = try? waitBlocking(until: deadline) { return hasRung }
+            if side.takeReady() { return true }
+            if deadline.isPast { return false }
+            Bell.pauseThread(for: min(pause, deadline.remaining ?? pause))
+            pause = min(pause * 2, .milliseconds(20))
+        }
+    }
+
+    /// Blocks the thread for a duration; it needs nothing for that. Corresponds to `poll(2)` of nothing.
+    package static func pauseThread(for duration: Duration) {
+        let end = Deadline.after(duration)
+        var none: [pollfd] = []
+        while !end.isPast {
+            _ = try? System.poll(&none, milliseconds: pollTimeout(until: end.nanoseconds, now: System.now))
         }
     }
 

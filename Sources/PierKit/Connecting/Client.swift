@@ -174,7 +174,7 @@ final class Client: Sendable {
         // The kernel tells nobody when the last byte is acknowledged, so it is asked again and again, ever more rarely.
         var pause = Duration.milliseconds(1)
         while !isGone.withLock({ $0 }), let left = try? connection.connection.unacknowledged, left > 0 {
-            _ = try? Bell().waitBlocking(until: .after(pause))
+            Bell.pauseThread(for: pause)
             pause = min(pause * 2, .milliseconds(20))
         }
     }

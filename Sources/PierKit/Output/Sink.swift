@@ -59,7 +59,7 @@ final class Sink: Sendable {
 
     /// Writes a line, waiting for room where that is the rule. Blocks the thread meanwhile.
     func lineBlocking(_ text: String) {
-        while let bell = put(text) { _ = try? bell.waitBlocking(until: .never) }
+        while let bell = put(text) { bell.waitBlockingAnyway(until: .never) }
     }
 
     /// Writes a line if there is room, or drops it.
@@ -104,7 +104,7 @@ final class Sink: Sendable {
 
     private func writeForEver() {
         while true {
-            _ = try? work.waitBlocking(until: .never)
+            work.waitBlockingAnyway(until: .never)
             while let piece = take() {
                 do throws(Errno) {
                     try Standard.write(piece, to: stream)
@@ -163,7 +163,7 @@ final class Sink: Sendable {
                         "standard output: nobody reads it, and not all that was shown could be written",
                         "标准输出：没有人读取，显示的内容没能全部写出"))
             }
-            _ = try? bell.waitBlocking(until: deadline)
+            bell.waitBlockingAnyway(until: deadline)
         }
     }
 }

@@ -27,7 +27,7 @@ final class Events: Sendable {
         while true {
             if let event = queue.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) { return event }
             if deadline.isPast { return nil }
-            _ = try? bell.waitBlocking(until: deadline)
+            bell.waitBlockingAnyway(until: deadline)
         }
     }
 }

@@ -34,7 +34,7 @@ func answerLoop(_ server: Server, _ socket: DatagramSocket, _ settings: Serve.Se
                 // About a datagram that was sent, or a want that passes.
                 case .system(.connectionRefused): continue
                 case .system(let errno) where errno.isShortage:
-                    _ = try? Bell().waitBlocking(until: .after(.milliseconds(5)))
+                    Bell.pauseThread(for: .milliseconds(5))
                 default: failure = error
                 }
             }

@@ -3,7 +3,8 @@ enum Limits {
     /// How many clients each of some endpoints serves: as many as there are descriptors for, less some for the process
     /// itself; a thread needs a second one to be woken by.
     static func clients(_ model: Model, endpoints: Int) -> Int {
-        let free = max(1, (Standard.descriptorLimit - 64) / endpoints)
+        let limit = Standard.descriptorLimit
+        let free = max(1, (limit - min(64, limit / 4)) / endpoints)
         return model == .threads ? max(1, min(mostThreads / endpoints, free / 2)) : free
     }
 

@@ -10,6 +10,8 @@ final class Server: Sendable {
     let settings: [Serve.Settings]
     let output: Sink
     let report: Report
+    private let shortages = Seldom()
+    private let fullness = Seldom()
     private let events = Events()
     private let stops = Lock<[@Sendable () -> Void]>([])
 
@@ -167,9 +169,20 @@ final class Server: Sendable {
         }
     }
 
-    /// Tells that descriptors ran out; whoever calls does so once a shortage.
+    /// Tells that an endpoint serves as many clients as it may.
+    func tellFull(_ listener: Listener, _ settings: Serve.Settings) {
+        guard fullness.isTime else { return }
+        let (address, count) = (listener.address, settings.maxClients)
+        report.warning(
+            text(
+                "\(address): \(count) clients, which is the limit; others queue until one has left (see --max-clients)",
+                "\(address)：\(count) 个客户端，已到上限；其他的要排队，直到有一个离开（见 --max-clients）"))
+    }
+
+    /// Tells that descriptors ran out.
     @Sendable
     func tellShortage(_ error: SocketError) {
+        guard shortages.isTime else { return }
         let sentence = Failure(error).sentence ?? ""
         report.warning(
             text("\(sentence); clients queue until others have left", "\(sentence)；新的客户端要排队，直到有别的离开"))

@@ -99,7 +99,9 @@ struct TaskModel {
                         do throws(SocketError) {
                             try await listener.serve(
                                 on: group, limit: settings.maxClients, idleTimeout: settings.idleTimeout,
-                                onError: server.report.failureHandler, onShortage: server.tellShortage, body(settings))
+                                onError: server.report.failureHandler, onShortage: server.tellShortage,
+                                onFull: { server.tellFull(listener, settings) },
+                                body(settings))
                             return nil
                         } catch {
                             return error

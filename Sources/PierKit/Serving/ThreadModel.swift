@@ -33,7 +33,7 @@ struct ThreadModel {
             let places = Places(settings.maxClients)
             server.atStop { places.ring() }
             acceptLoop(server, listener, left) { () throws(SocketError) in
-                places.take(unless: { listener.isClosed })
+                places.take(unless: { listener.isClosed }, whenNone: { server.tellFull(listener, settings) })
                 do throws(SocketError) {
                     let worker = try Worker { connection in
                         if let connection {
@@ -83,7 +83,7 @@ private final class Worker: Sendable {
             return canWait.ring()
         }
         canWait.ring()
-        _ = try? hasClient.waitBlocking(until: .never)
+        hasClient.waitBlockingAnyway(until: .never)
         serve(state.withLock { $0.client })
     }
 
@@ -134,7 +134,7 @@ private func acceptLoop(
                 case .system(let errno) where errno.isShortage || errno == .resourceTemporarilyUnavailable:
                     if listener.isClosed { return left.end(nil) }
                     if shortage.isNew { server.tellShortage(error) }
-                    _ = try? Bell().waitBlocking(until: .after(shortage.pause()))
+                    Bell.pauseThread(for: shortage.pause())
                 default:
                     return left.end(error)
                 }
@@ -151,7 +151,7 @@ private final class Places: Sendable {
 
     init(_ count: Int) { free = Lock(count) }
 
-    func take(unless isOver: () -> Bool) {
+    func take(unless isOver: () -> Bool, whenNone tell: () -> Void) {
         while true {
             let isTaken = free.withLock { free in
                 guard free > 0 else { return false }
@@ -159,7 +159,8 @@ private final class Places: Sendable {
                 return true
             }
             if isTaken || isOver() { return }
-            _ = try? bell.waitBlocking(until: .never)
+            tell()
+            bell.waitBlockingAnyway(until: .never)
         }
     }
 

@@ -116,7 +116,7 @@ extension Connection {
                 }
             } catch {
                 let pause = try attempts.pause(after: error, of: socket, until: deadline)
-                _ = try? Bell().waitBlocking(until: .after(pause))
+                Bell.pauseThread(for: pause)
                 continue
             }
             guard try attempts.hasPeer(socket) else { continue }

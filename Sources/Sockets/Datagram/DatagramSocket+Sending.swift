@@ -118,7 +118,7 @@ extension DatagramSocket {
             }
             if isSent { return }
             let pause = try patience.pause(for: address)
-            _ = try? Bell().waitBlocking(until: .after(pause))
+            Bell.pauseThread(for: pause)
         }
     }
 

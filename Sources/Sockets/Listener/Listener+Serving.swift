@@ -18,6 +18,7 @@ extension Listener {
     /// When it throws, that client's connection alone is closed, and the error goes to `onError` (unless it is given, to
     /// the trace). At `limit` clients the others queue; without one, as many are served as there are descriptors. When
     /// these run out the clients queue likewise, `onShortage` is told once, and accepting goes on when there are some.
+    /// `onFull` is told whenever the limit is reached.
     ///
     /// A `body` that computes for long holds up all clients of its loop. Let it compute elsewhere, with
     /// `withTaskExecutorPreference(nil)` or `Task.detached`.
@@ -25,7 +26,7 @@ extension Listener {
     public func serve(
         on loops: EventLoopGroup? = nil, limit: Int = .max, idleTimeout: Duration? = nil,
         onError: (@Sendable (Connection, any Error) -> Void)? = nil,
-        onShortage: (@Sendable (SocketError) -> Void)? = nil,
+        onShortage: (@Sendable (SocketError) -> Void)? = nil, onFull: (@Sendable () -> Void)? = nil,
         _ body: @escaping @Sendable (Connection) async throws -> Void
     ) async throws(SocketError) {
         let group: EventLoopGroup
@@ -33,7 +34,7 @@ extension Listener {
         let clients = ClientCount(limit: limit, loops: group.loops.count)
         let server = Server(
             listener: self, group: group, clients: clients, idleTimeout: idleTimeout, onError: onError,
-            onShortage: onShortage, body: body)
+            onShortage: onShortage, onFull: onFull, body: body)
         servers.withLock { $0.append(clients) }
         defer { servers.withLock { $0.removeAll { $0 === clients } } }
         let failure = await withTaskCancellationHandler {
@@ -55,12 +56,13 @@ private final class Server: Sendable {
     let idleTimeout: Duration?
     let onError: (@Sendable (Connection, any Error) -> Void)?
     let onShortage: (@Sendable (SocketError) -> Void)?
+    let onFull: (@Sendable () -> Void)?
     let body: @Sendable (Connection) async throws -> Void
 
     init(
         listener: Listener, group: EventLoopGroup, clients: ClientCount, idleTimeout: Duration?,
         onError: (@Sendable (Connection, any Error) -> Void)?, onShortage: (@Sendable (SocketError) -> Void)?,
-        body: @escaping @Sendable (Connection) async throws -> Void
+        onFull: (@Sendable () -> Void)?, body: @escaping @Sendable (Connection) async throws -> Void
     ) {
         self.listener = listener
         self.group = group
@@ -68,6 +70,7 @@ private final class Server: Sendable {
         self.idleTimeout = idleTimeout
         self.onError = onError
         self.onShortage = onShortage
+        self.onFull = onFull
         self.body = body
     }
 
@@ -82,6 +85,7 @@ private final class Server: Sendable {
                 do throws(SocketError) {
                     while clients.isFull {
                         if listener.waitable.isClosed { return nil }
+                        onFull?()
                         try await clients.waitForChange(until: .never)
                     }
                     let connection = try await listener.accept()

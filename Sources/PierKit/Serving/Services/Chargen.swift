@@ -89,7 +89,7 @@ enum Chargen: Service {
         func end(_ client: some ClientStream) {
             isOver.store(true, ordering: .releasing)
             client.receiveDeadline = .now
-            _ = try? hasEnded.waitBlocking(until: .never)
+            hasEnded.waitBlockingAnyway(until: .never)
         }
     }
 }
