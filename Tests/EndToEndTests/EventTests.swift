@@ -160,6 +160,23 @@ struct EventTests {
         }
     }
 
+    @Test(arguments: ["full", "send"])
+    func aResetThatBothDirectionsMeetIsToldOnceAndNothingComesAfterTheEnd(duplex: String) async throws {
+        let host = try Host()
+        let arguments = ["connect", "127.0.0.1:\(host.port)", "--events", "json", "--duplex", duplex]
+        try await starting([Place.pier] + arguments, input: .file("/dev/zero")) { client in
+            do {
+                let peer = try await host.accept()
+                #expect(try peer.receive(100_000).count == 100_000)
+                peer.resetAtClose()
+            }
+            #expect(try await client.end() == 1)
+            let names = try await checked(client.errors.bytes).compactMap { $0.split(separator: " ").first }
+            #expect(names.suffix(4) == ["reset", "closed", "error", "totals"], "\(names.suffix(6))")
+            #expect(names.count { $0 == "reset" } == 1)
+        }
+    }
+
     @Test func warningsAndTheTraceAreEvents() async throws {
         try await running("serve", "echo", ":0", "--events", "json", "--trace") { server in
             try await server.errors.line(with: "\"warning\"")

@@ -159,11 +159,18 @@ final class Client: Sendable {
     /// left unread it would stop a peer that answers, and turn the close into a reset, which destroys what was sent.
     private func sendOnly(_ connection: Conversation, _ input: StandardInput) throws(Failure) {
         let isGone = Lock(false)
+        let hasEnded = Bell()
         let isStarted = Threads.start("drop") {
             while (try? connection.receive(upTo: 65536)) != nil {}
             isGone.withLock { $0 = true }
+            hasEnded.ring()
         }
         if !isStarted { throw Failure(.failed, text("the system has no thread left", "系统没有可用的线程了")) }
+        defer {
+            // What it has dropped is counted before the end is told.
+            connection.close()
+            _ = try? hasEnded.waitBlocking(until: .never)
+        }
         do throws(InputEnd) {
             try sendAll(connection, input)
         } catch {

@@ -14,7 +14,8 @@ final class Account: Sendable {
     private let receivedBytes = Atomic<Int>(0)
     private let sentBytes = Atomic<Int>(0)
     private let messageCount = Atomic<Int>(0)
-    private let isClosed = Atomic<Bool>(false)
+    /// What has been told of its end. Held while anything is told, so that nothing comes after that.
+    private let end = Lock((isClosed: false, wasReset: false))
 
     init(_ name: String, _ report: Report) {
         self.name = name
@@ -34,18 +35,24 @@ final class Account: Sendable {
 
     /// That bytes came, or with nil that the peer has finished.
     func note(received message: [UInt8]?) {
-        guard let message else {
-            report?.finished(self, by: "peer")
-            return
+        end.withLock { end in
+            if end.isClosed { return }
+            guard let message else {
+                report?.finished(self, by: "peer")
+                return
+            }
+            receivedBytes.add(message.count, ordering: .relaxed)
+            messageCount.add(1, ordering: .relaxed)
+            report?.received(self, message.count)
         }
-        receivedBytes.add(message.count, ordering: .relaxed)
-        messageCount.add(1, ordering: .relaxed)
-        report?.received(self, message.count)
     }
 
     func note(sent count: Int) {
-        sentBytes.add(count, ordering: .relaxed)
-        report?.sent(self, count)
+        end.withLock { end in
+            if end.isClosed { return }
+            sentBytes.add(count, ordering: .relaxed)
+            report?.sent(self, count)
+        }
     }
 
     func accepted(on endpoint: String) { report?.accepted(self, on: endpoint) }
@@ -57,15 +64,27 @@ final class Account: Sendable {
         report.connected(self, from: source, after: .nanoseconds(Int64(clamping: taken)))
     }
 
-    func finished() { report?.finished(self, by: "self") }
+    func finished() {
+        end.withLock { end in if !end.isClosed { report?.finished(self, by: "self") } }
+    }
 
-    func reset() { report?.reset(self) }
+    /// That the peer reset it; both directions meet that.
+    func reset() {
+        end.withLock { end in
+            if !end.wasReset, !end.isClosed { report?.reset(self) }
+            end.wasReset = true
+        }
+    }
 
     /// That it was closed, and what went wrong before if something did; told once.
     func closed(_ error: SocketError? = nil) {
-        guard let report, !isClosed.exchange(true, ordering: .acquiringAndReleasing) else { return }
-        if let error { report.failed(self, error) }
+        guard let report else { return }
         let taken = Deadline.now.nanoseconds &- began.nanoseconds
-        report.closed(self, after: .nanoseconds(Int64(clamping: taken)))
+        end.withLock { end in
+            if end.isClosed { return }
+            if let error { report.failed(self, error) }
+            report.closed(self, after: .nanoseconds(Int64(clamping: taken)))
+            end.isClosed = true
+        }
     }
 }
