@@ -10,52 +10,6 @@ import TestSupport
 @Suite(
     .serialized, .timeLimit(.minutes(2)), .enabled(if: Place.has("python3"), "python3 is not installed"))
 struct EventTests {
-    private static let documentation =
-        #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
-        + "/Documentation"
-
-    /// Checks that each line is an object which the schema allows, and that time never goes back; prints the names.
-    private static let checker = """
-        import json, sys
-        schema = json.load(open(sys.argv[1]))
-        kinds = {'string': str, 'integer': int, 'number': (int, float)}
-        def refuse(word): raise ValueError(word)
-        def check(event):
-            shape = schema['$defs'][event['event']]
-            assert {'$ref': '#/$defs/' + event['event']} in schema['oneOf']
-            assert not set(shape['required']) - set(event), ('missing', event)
-            assert not set(event) - set(shape['properties']), ('unknown', event)
-            for name, value in event.items():
-                rule = shape['properties'][name]
-                assert 'const' not in rule or value == rule['const'], (name, event)
-                assert 'type' not in rule or type(value) is not bool and isinstance(value, kinds[rule['type']]), (name, event)
-                assert 'minimum' not in rule or value >= rule['minimum'], (name, event)
-                assert 'enum' not in rule or value in rule['enum'], (name, event)
-        last = 0
-        text = sys.stdin.buffer.read().decode('utf-8')
-        assert text.endswith('\\n') or not text
-        for line in text.split('\\n')[:-1]:
-            assert line.isprintable(), line
-            event = json.loads(line, parse_constant=refuse)
-            check(event)
-            assert event['time'] >= last, line
-            last = event['time']
-            print(event['event'], *(f'{name}={event[name]}' for name in event if name not in ('event', 'time', 'seconds')))
-        """
-
-    /// The events that were told, one a line, without times; all of them checked.
-    private func checked(_ told: [UInt8], sourceLocation: SourceLocation = #_sourceLocation) async throws -> [String] {
-        let path = temporaryPath("events")
-        try makeFile(path, told)
-        defer { unlink(path) }
-        let script = "exec python3 -c \"$1\" \"$2\" < \"$3\""
-        let checker = try await outcome(of: [
-            "sh", "-c", script, "sh", Self.checker, Self.documentation + "/events.schema.json", path,
-        ])
-        #expect(checker.status == 0, "\(checker.errors)", sourceLocation: sourceLocation)
-        return checker.output.split(separator: "\n").map(String.init)
-    }
-
     @Test(arguments: ["tasks", "threads", "blocking"])
     func aServerTellsEverythingOfItsClients(model: String) async throws {
         try await serving("--model", model, "--events", "json") { server in
@@ -77,7 +31,7 @@ struct EventTests {
             #expect(try await server.program.end() == 0)
             let place = "endpoint=tcp://127.0.0.1:\(server.port)"
             #expect(
-                try await checked(server.program.errors.bytes) == [
+                try await Events.checked(server.program.errors.bytes) == [
                     "listening \(place) service=echo",
                     "accepted connection=1 \(peer) \(place)", "received connection=1 \(peer) bytes=5",
                     "sent connection=1 \(peer) bytes=5", "finished connection=1 \(peer) by=peer",
@@ -97,7 +51,7 @@ struct EventTests {
             try await server.program.errors.line(with: "\"closed\"")
             server.program.send(SIGTERM)
             #expect(try await server.program.end() == 0)
-            let events = try await checked(server.program.errors.bytes)
+            let events = try await Events.checked(server.program.errors.bytes)
             #expect(events.contains { $0.hasPrefix("error connection=1 ") && $0.contains("cause=timed-out") })
             #expect(events.last?.hasSuffix("errors=1") == true)
         }
@@ -109,7 +63,7 @@ struct EventTests {
             let client = try await pier(
                 "connect", "127.0.0.1:\(server.port)", "--events", "json", "--duplex", duplex, saying: "hello\n")
             #expect(client.status == 0)
-            let events = try await checked(Array(client.errors.utf8))
+            let events = try await Events.checked(Array(client.errors.utf8))
             let peer = "connection=1 peer=127.0.0.1:\(server.port)"
             #expect(events.first?.hasPrefix("connected \(peer) local=127.0.0.1:") == true, "\(events)")
             let sent = duplex == "half" ? 5 : 6
@@ -127,14 +81,14 @@ struct EventTests {
     @Test func aFailureThatEndsTheCommandIsAnEventAndWrongWordsAreProse() async throws {
         let refused = try await pier("connect", "127.0.0.1:\(try freePort())", "--events", "json")
         #expect(refused.status == 1)
-        let events = try await checked(Array(refused.errors.utf8))
+        let events = try await Events.checked(Array(refused.errors.utf8))
         #expect(
             events.count == 2 && events[0].hasSuffix("operation=connect cause=system errno=111 status=1"), "\(events)")
         #expect(events.last == "totals clients=0 received=0 sent=0 messages=0 errors=1")
         try await serving { server in
             let second = try await pier("serve", "echo", "127.0.0.1:\(server.port)", "--events", "json")
             #expect(second.status == 1)
-            let events = try await checked(Array(second.errors.utf8))
+            let events = try await Events.checked(Array(second.errors.utf8))
             #expect(events.first?.hasSuffix("operation=bind cause=system errno=98 status=1") == true, "\(events)")
         }
         for endpoint in ["nonsense", "127.0.0.1:0"] {
@@ -154,7 +108,7 @@ struct EventTests {
                 peer.resetAtClose()
             }
             #expect(try await client.end() == 1)
-            let events = try await checked(client.errors.bytes)
+            let events = try await Events.checked(client.errors.bytes)
             #expect(events.contains("reset connection=1 peer=127.0.0.1:\(host.port) received=5 sent=0"))
             #expect(events.contains { $0.hasPrefix("error ") && $0.hasSuffix("cause=system errno=104 status=1") })
         }
@@ -171,7 +125,7 @@ struct EventTests {
                 peer.resetAtClose()
             }
             #expect(try await client.end() == 1)
-            let names = try await checked(client.errors.bytes).compactMap { $0.split(separator: " ").first }
+            let names = try await Events.checked(client.errors.bytes).compactMap { $0.split(separator: " ").first }
             #expect(names.suffix(4) == ["reset", "closed", "error", "totals"], "\(names.suffix(6))")
             #expect(names.count { $0 == "reset" } == 1)
         }
@@ -182,7 +136,7 @@ struct EventTests {
             try await server.errors.line(with: "\"warning\"")
             server.send(SIGTERM)
             #expect(try await server.end() == 0)
-            let names = try await checked(server.errors.bytes).compactMap { $0.split(separator: " ").first }
+            let names = try await Events.checked(server.errors.bytes).compactMap { $0.split(separator: " ").first }
             #expect(Set(names) == ["trace", "listening", "warning", "totals"])
         }
     }
@@ -203,52 +157,9 @@ struct EventTests {
                 """
             #expect(try await outcome(of: ["python3", "-c", client]).errors == "")
             try await server.program.errors.line(with: "\"closed\"")
-            let events = try await checked(server.program.errors.bytes)
+            let events = try await Events.checked(server.program.errors.bytes)
             #expect(events.contains { $0.hasPrefix("accepted connection=1 peer=") && $0.contains(".client") })
         }
-    }
-
-    @Test(arguments: ["tasks", "threads"])
-    func aStandardErrorThatNobodyReadsHoldsUpNoClient(model: String) async throws {
-        try await starting(
-            [Place.pier, "serve", "echo", "127.0.0.1:0", "--model", model, "--events", "json", "--show", "none"],
-            errors: .unread
-        ) { server in
-            // Nobody can be told the port; the kernel knows it.
-            let port = try await boundPort(of: server.pid)
-            let client = try Peer(port: port)
-            for _ in 0..<20_000 { #expect(try client.echo("hello") == "hello") }
-        }
-    }
-
-    @Test func whatIsDroppedIsCountedAndTheEndIsStillTold() async throws {
-        let path = temporaryPath("fifo")
-        _ = try valid(mkfifo(path, 0o600))
-        defer { unlink(path) }
-        // Opened for both, so that it waits for nobody; and read only when the server has had enough to tell.
-        let reader = try valid(open(path, O_RDWR | O_CLOEXEC))
-        let gathering: Gathering
-        do {
-            let server = [Place.pier, "serve", "echo", "127.0.0.1:0", "--events", "json", "--show", "none"]
-            gathering = try await starting(server, errors: .descriptor(reader)) { server in
-                let client = try Peer(port: try await boundPort(of: server.pid))
-                for _ in 0..<20_000 { #expect(try client.echo("hello") == "hello") }
-                let gathering = Gathering(fcntl(reader, F_DUPFD_CLOEXEC, 3))
-                try await gathering.line(with: "\"dropped\"")
-                client.finish()
-                #expect(try client.receiveText() == "")
-                server.send(SIGTERM)
-                #expect(try await server.end() == 0)
-                try await gathering.line(with: "\"totals\"")
-                return gathering
-            }
-        }
-        close(reader)
-        let events = try await checked(gathering.bytes)
-        #expect(events.last == "totals clients=1 received=100000 sent=100000 messages=20000 errors=0")
-        let dropped = try #require(events.first { $0.hasPrefix("warning ") }?.split(separator: "=").last)
-        let counted = events.count { $0.hasPrefix("received") || $0.hasPrefix("sent") }
-        #expect(counted + (Int(dropped) ?? 0) == 40_000)
     }
 
     @Test func everyFieldIsDocumented() async throws {
@@ -266,7 +177,7 @@ struct EventTests {
             assert found == told, (found, told)
             assert [one['$ref'].split('/')[-1] for one in schema['oneOf']] == list(told)
             """
-        let check = try await outcome(of: ["python3", "-c", script, Self.documentation])
+        let check = try await outcome(of: ["python3", "-c", script, Events.documentation])
         #expect(check.status == 0, "\(check.errors)")
     }
 
@@ -288,19 +199,4 @@ struct EventTests {
             #expect(server.program.errors.lines.last?.hasPrefix("totals: 1 clients, 6 bytes received") == true)
         }
     }
-}
-
-/// The TCP port that a process listens on, from the kernel.
-private func boundPort(of pid: pid_t) async throws -> UInt16 {
-    @Sendable func port() -> UInt16? {
-        let own = Set(descriptors(of: pid).compactMap { $0.firstMatch(of: /socket:\[(\d+)\]/).map { String($0.1) } })
-        for line in contents(of: "/proc/\(pid)/net/tcp").split(separator: "\n").dropFirst() {
-            let fields = line.split(separator: " ")
-            guard fields.count > 9, fields[3] == "0A", own.contains(String(fields[9])) else { continue }
-            return fields[1].split(separator: ":").last.flatMap { UInt16($0, radix: 16) }
-        }
-        return nil
-    }
-    try await eventually(.seconds(20), "listening") { port() != nil }
-    return port() ?? 0
 }
