@@ -13,10 +13,19 @@ struct TaskModel {
     /// What is done for each client; chosen here, once.
     private func body(_ settings: Serve.Settings) -> @Sendable (Connection) async throws -> Void {
         switch server.service {
+        case .echo where settings.show != .none && !server.report.isTelling: shownEcho(settings)
         case .echo: body(Echo.self, settings)
         case .discard: body(Discard.self, settings)
         case .chargen: body(Chargen.self, settings)
         case .daytime: body(Daytime.self, settings)
+        }
+    }
+
+    private func shownEcho(_ settings: Serve.Settings) -> @Sendable (Connection) async throws -> Void {
+        let (size, show, output) = (settings.receiveSize, settings.show, server.output)
+        return { connection in
+            guard let shown = Shown(connection.peerName, show, output) else { return }
+            try await Echo.serve(connection, upTo: size, shown)
         }
     }
 
