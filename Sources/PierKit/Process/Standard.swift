@@ -44,6 +44,16 @@ enum Standard {
         return Int(clamping: limit.rlim_cur)
     }
 
+    /// How many descriptors are open now, those among them that whoever started the process left in it.
+    static var openDescriptors: Int {
+        guard let folder = opendir("/proc/self/fd") else { return 3 }
+        defer { closedir(folder) }
+        var count = 0
+        while readdir(folder) != nil { count += 1 }
+        // Not the two that stand for folders, nor the one that this was read by.
+        return max(3, count - 3)
+    }
+
     /// Ends the process, now.
     static func end(_ status: ExitStatus) -> Never { exit(status.rawValue) }
 

@@ -1,10 +1,11 @@
 /// What is limited where nobody says otherwise, and how the help tells it.
 enum Limits {
-    /// How many clients each of some endpoints serves: as many as there are descriptors for, less some for the process
-    /// itself; a thread needs a second one to be woken by.
+    /// How many clients each of some endpoints serves: as many as there are descriptors for, less what is open already and
+    /// some for the process itself; a thread needs a second one to be woken by.
     static func clients(_ model: Model, endpoints: Int) -> Int {
         let limit = Standard.descriptorLimit
-        let free = max(1, (limit - min(64, limit / 4)) / endpoints)
+        let kept = max(min(64, limit / 4), Standard.openDescriptors + 16)
+        let free = max(1, (limit - kept) / endpoints)
         return model == .threads ? max(1, min(mostThreads / endpoints, free / 2)) : free
     }
 
