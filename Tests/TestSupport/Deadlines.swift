@@ -3,6 +3,9 @@ import SocketCore
 /// A test waits for events, never for time; this is how long it waits before it gives up.
 package struct NeverHappened: Error, CustomStringConvertible {
     package let what: String
+
+    package init(what: String) { self.what = what }
+
     package var description: String { "\(what) did not happen in time" }
 }
 
