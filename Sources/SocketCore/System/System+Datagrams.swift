@@ -20,6 +20,8 @@ extension System {
         _ descriptor: CInt, atMost most: Int, room: Int, takesControl: Bool,
         _ take: (borrowing ReceivedDatagram) -> Void
     ) throws(Errno) -> Attempt<ReceivedBatch> {
+        // No more than there are bytes for: a call that gave all it could must not look as if no more had come.
+        let most = min(most, mostDatagrams, max(1, Int(CSOCKETS_BATCH_BYTES) / max(room, 1)))
         var limit = most
         let attempt = try transfer(.receiveDatagrams, descriptor, .receive, count: most) {
             limit = $0
