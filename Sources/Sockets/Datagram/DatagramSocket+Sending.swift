@@ -141,6 +141,9 @@ extension DatagramSocket {
             }
         } catch .noBufferSpace {
             return .done(false)
+        } catch .socketNotConnected where transport == .unixDatagram && remoteAddress != nil {
+            // The kernel parts a Unix socket from a peer that is gone, and says so once only (unix(7)).
+            throw .connectionRefused
         }
     }
 
