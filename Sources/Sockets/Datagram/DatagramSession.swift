@@ -21,8 +21,9 @@ public final class DatagramSession: Sendable {
     /// Where answers to a batch of datagrams wait to go out together.
     private let outbox: Outbox
     private struct State {
-        /// How the last datagram that was received came.
+        /// How the last datagram that was received came; before that, the one that began the session.
         var passage = System.Passage.usual
+        var hasReceived = false
         /// Why an answer that went with others was not sent; the next call's to tell.
         var failure: Errno?
     }
@@ -54,7 +55,10 @@ public final class DatagramSession: Sendable {
         switch await mailbox.take(isWatched: isServed) {
         case .element(let message):
             held.give(message.bytes.count)
-            state.withLock { $0.passage = message.passage }
+            state.withLock { state in
+                state.passage = message.passage
+                state.hasReceived = true
+            }
             return message.bytes
         case .finished:
             if Task.isCancelled { throw socket.error(.receive, .cancelled, with: remoteAddress) }
@@ -66,10 +70,11 @@ public final class DatagramSession: Sendable {
 
     /// Sends one datagram to the sender, from the address that he sent to.
     ///
-    /// It leaves with one hop less than the last datagram received had left; when that was its last, it is not sent. So two
-    /// servers that answer each other fall silent. Answers to datagrams that came together go together, by one system call;
-    /// an error of it is thrown by the session's next send. Waits and throws as `DatagramSocket.send` does; a sender without
-    /// an address cannot be answered (`Errno.addressRequired`). Corresponds to `sendmmsg(2)`.
+    /// It leaves with one hop less than the last datagram received (or the first one that came) had left; when that was its
+    /// last, it is not sent. So two servers that answer each other fall silent. Answers to datagrams that came together go
+    /// together, by one system call; an error of it is thrown by the session's next send. Waits and throws as
+    /// `DatagramSocket.send` does; a sender without an address cannot be answered (`Errno.addressRequired`). Corresponds to
+    /// `sendmmsg(2)`.
     public func send(_ bytes: [UInt8]) async throws(SocketError) {
         let (known, failure) = state.withLock { state in
             defer { state.failure = nil }
@@ -96,6 +101,12 @@ public final class DatagramSession: Sendable {
     /// An answer that went with others was refused.
     func refused(_ errno: Errno) { state.withLock { $0.failure = errno } }
 
+    /// Hands in the datagram that the session begins with: a body may answer it without having received it.
+    func begin(with message: Message) {
+        state.withLock { $0.passage = message.passage }
+        _ = put(message)
+    }
+
     /// Hands a datagram in; false when it had to be dropped.
     func put(_ message: Message) -> Bool {
         guard held.take(message.bytes.count) else {
@@ -108,11 +119,12 @@ public final class DatagramSession: Sendable {
         return false
     }
 
-    /// What was left when the session ended.
-    func leftovers() -> [Message] {
+    /// What was left when the session ended. The datagram that began it is not left, also where the body did not look at
+    /// it: it would begin one session after the other for ever.
+    func leftovers() -> ArraySlice<Message> {
         let left = mailbox.empty()
         for message in left { held.give(message.bytes.count) }
-        return left
+        return left.dropFirst(state.withLock { $0.hasReceived } ? 0 : 1)
     }
 
     /// The task that the server watches over, so that its waits need no handler of their own.

@@ -11,10 +11,10 @@ extension DatagramSocket {
     /// come.
     ///
     /// Waits, and returns when `stopReceiving()` or `close()` is called and the last session's task has ended, or when it is
-    /// cancelled. A session begins with a sender's first datagram and ends when `body` returns; when he has been silent for
-    /// `idleTimeout` (or at `limit` sessions, when he is the one that has been silent for longest), `receive` gives nil.
-    /// `admits` is asked about each new sender. An error that `body` throws ends that session only, and goes to `onError`
-    /// (unless it is given, to the trace).
+    /// cancelled. A session begins with a sender's first datagram and ends when `body` returns; what it has not received
+    /// then, but for that first one, begins the next. When he has been silent for `idleTimeout` (or at `limit` sessions,
+    /// when he is the one that has been silent for longest), `receive` gives nil. `admits` is asked about each new sender.
+    /// An error that `body` throws ends that session only, and goes to `onError` (unless it is given, to the trace).
     ///
     /// Memory is bounded whatever senders do: `limit` sessions, of each at most `queue` datagrams that were not received yet,
     /// of all together at most 8 MiB. What is beyond that is dropped, as the kernel does when its own queue is full.
@@ -136,11 +136,13 @@ final class DatagramServer: Sendable {
             socket.isOwn(sender) || admits?(sender) == false
         }
         guard let (session, isNew) = found else { return }
-        _ = session.put(message)
-        if isNew {
-            begin(session)
-            change.ring()
+        guard isNew else {
+            _ = session.put(message)
+            return
         }
+        session.begin(with: message)
+        begin(session)
+        change.ring()
     }
 
     private func serve(_ first: DatagramSession) async {
@@ -157,7 +159,9 @@ final class DatagramServer: Sendable {
                 }
             }
             session.setServedTask(0)
-            next = table.succeed(session)
+            let successor = table.succeed(session)
+            // Who can neither wait nor answer any more need not begin.
+            next = Task.isCancelled || socket.isClosed ? nil : successor
         }
     }
 

@@ -107,7 +107,8 @@ final class SessionTable: Sendable {
             guard isCurrent, !left.isEmpty else { return nil }
             let heard = session.lastHeard.load(ordering: .relaxed)
             let next = DatagramSession(session.remoteAddress, place, at: heard)
-            for message in left { _ = next.put(message) }
+            if let first = left.first { next.begin(with: first) }
+            for message in left.dropFirst() { _ = next.put(message) }
             state.sessions[session.remoteAddress] = next
             state.order.append((next, heard))
             return next
