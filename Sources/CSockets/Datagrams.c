@@ -85,14 +85,21 @@ static void read_control(struct msghdr *header, struct csockets_datagram *out) {
         } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
             struct in_pktinfo info;
             memcpy(&info, CMSG_DATA(c), sizeof info);
-            // An IPv6 socket tells an IPv4 destination in both forms; the IPv6 one is the one it can answer from.
-            if (out->local_family) continue;
-            out->local_family = AF_INET;
-            memcpy(out->local, &info.ipi_spec_dst, sizeof info.ipi_spec_dst);
+            // What to answer from, which for a broadcast or a group is not what was sent to. An IPv6 socket takes it mapped.
+            if (out->peer->sa_family == AF_INET6) {
+                static const unsigned char prefix[12] = {[10] = 0xff, [11] = 0xff};
+                out->local_family = AF_INET6;
+                memcpy(out->local, prefix, sizeof prefix);
+                memcpy(out->local + sizeof prefix, &info.ipi_spec_dst, sizeof info.ipi_spec_dst);
+            } else {
+                out->local_family = AF_INET;
+                memcpy(out->local, &info.ipi_spec_dst, sizeof info.ipi_spec_dst);
+            }
         } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
             struct in6_pktinfo info;
             memcpy(&info, CMSG_DATA(c), sizeof info);
             if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) continue;  // nothing can be sent from a group's address
+            if (IN6_IS_ADDR_V4MAPPED(&info.ipi6_addr)) continue;  // IPv4's own message tells it better
             out->local_family = AF_INET6;
             memcpy(out->local, &info.ipi6_addr, sizeof info.ipi6_addr);
         }
@@ -178,7 +185,9 @@ static int turn_on(int fd, int level, int option) {
 }
 
 int csockets_tell_destination(int fd, int family) {
-    return family == AF_INET6 ? turn_on(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) : turn_on(fd, IPPROTO_IP, IP_PKTINFO);
+    // An IPv6 socket that takes IPv4 too tells of those datagrams by IPv4's option.
+    if (family == AF_INET6 && turn_on(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) < 0) return -1;
+    return turn_on(fd, IPPROTO_IP, IP_PKTINFO);
 }
 
 int csockets_tell_hops(int fd, int family) {
