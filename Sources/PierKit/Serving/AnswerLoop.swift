@@ -13,7 +13,7 @@ func answerLoop(_ server: Server, _ socket: DatagramSocket, _ settings: Serve.Se
         while failure == nil, !socket.isClosed {
             do throws(SocketError) {
                 let datagram = try socket.receive()
-                guard admits?(datagram.sender) != false, !socket.isOwn(datagram.sender) else { continue }
+                guard admits?(datagram.sender) != false, !socket.isOwn(datagram) else { continue }
                 let sender = server.isTold(settings) ? server.sender(datagram.sender, of: socket, settings) : nil
                 sender?.account.note(received: datagram.bytes)
                 sender?.shown?.showBlocking(whole: datagram.bytes)

@@ -83,6 +83,25 @@ extension System {
             self.local = local
         }
 
+        /// Whether this is the address that it came to.
+        package func cameTo(_ address: SocketAddress) -> Bool {
+            switch address {
+            case .ipv4(let four, _):
+                let bytes = localFamily == AF_INET ? localBytes.prefix(4) : localBytes.suffix(4)
+                let mapped =
+                    localFamily == AF_INET6 && localBytes.prefix(12) == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
+                return (localFamily == AF_INET || mapped) && bytes.reduce(0) { $0 << 8 | UInt32($1) } == four.value
+            case .ipv6(let six, _, _):
+                return localFamily == AF_INET6
+                    && localBytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) } == six.high
+                    && localBytes.suffix(8).reduce(0) { $0 << 8 | UInt64($1) } == six.low
+            case .unix:
+                return false
+            }
+        }
+
+        private var localBytes: [UInt8] { withUnsafeBytes(of: local) { Array($0) } }
+
         /// As the kernel does by itself.
         package static let usual = Passage(
             hops: -1, localFamily: 0, local: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))

@@ -133,7 +133,7 @@ final class DatagramServer: Sendable {
         begin: (DatagramSession) -> Void
     ) {
         let found = table.session(of: sender, now: now) { sender in
-            socket.isOwn(sender) || admits?(sender) == false
+            socket.isOwn(sender, message.passage) || admits?(sender) == false
         }
         guard let (session, isNew) = found else { return }
         guard isNew else {

@@ -66,8 +66,16 @@ public final class DatagramSocket: Sendable {
     /// The endpoint that others on this machine send to.
     public var endpoint: Endpoint { Endpoint(transport, .address(boundAddress)) }
 
-    /// Whether an address is this socket's own: a datagram that claims to come from there would be answered for ever.
-    package func isOwn(_ address: SocketAddress) -> Bool { address == boundAddress && address != .unnamed }
+    /// Whether a datagram claims to come from this very socket: it would be answered for ever.
+    package func isOwn(_ datagram: Datagram) -> Bool { isOwn(datagram.sender, datagram.passage) }
+
+    func isOwn(_ sender: SocketAddress, _ passage: System.Passage) -> Bool {
+        if sender == .unnamed { return false }
+        if sender == boundAddress { return true }
+        // On every address, nobody else on this machine can have the port.
+        guard boundAddress.isEveryAddress, sender.port == boundAddress.port else { return false }
+        return sender.isLoopback || passage.cameTo(sender)
+    }
 
     /// Whether `close()` was called.
     public var isClosed: Bool { waitable.isClosed }
