@@ -17,7 +17,8 @@ extension DatagramSocket {
     /// An error that `body` throws ends that session only, and goes to `onError` (unless it is given, to the trace).
     ///
     /// Memory is bounded whatever senders do: `limit` sessions, of each at most `queue` datagrams that were not received yet,
-    /// of all together at most 8 MiB. What is beyond that is dropped, as the kernel does when its own queue is full.
+    /// of all together at most 8 MiB. What is beyond that is dropped, as the kernel does when its own queue is full. When as
+    /// many bodies again as `limit` (or 64) go on though their sessions are over, no new session begins until one returns.
     @concurrent
     public func serve(
         on loops: EventLoopGroup? = nil, limit: Int = 10_000, idleTimeout: Duration? = .seconds(300), queue: Int = 64,
@@ -33,8 +34,8 @@ extension DatagramSocket {
             socket: self, outbox: Outbox(), held: HeldBytes(limit: DatagramServer.mostHeldBytes), queue: queue)
         let server = DatagramServer(
             socket: self, loop: loop, outbox: place.outbox,
-            table: SessionTable(place, limit: limit, idleTimeout: idleTimeout), admits: admits, onError: onError,
-            body: body)
+            table: SessionTable(place, limit: limit, idleTimeout: idleTimeout), limit: limit, admits: admits,
+            onError: onError, body: body)
         let isFirst = self.server.withLock { current in
             guard current == nil else { return false }
             current = server
@@ -65,9 +66,13 @@ final class DatagramServer: Sendable {
     /// Rung when there is a new session to expire some time, and at the end.
     private let change = Bell()
     private let isOver = Atomic<Bool>(false)
+    /// Bodies under way: those of the sessions, and those whose session is over but who mind other things still. The second
+    /// kind is bounded too; what a batch ends by itself is let be.
+    private let bodies = Atomic<Int>(0)
+    private let mostBodies: Int
 
     init(
-        socket: DatagramSocket, loop: EventLoop, outbox: Outbox, table: SessionTable,
+        socket: DatagramSocket, loop: EventLoop, outbox: Outbox, table: SessionTable, limit: Int,
         admits: (@Sendable (SocketAddress) -> Bool)?, onError: (@Sendable (DatagramSession, any Error) -> Void)?,
         body: @escaping @Sendable (DatagramSession) async throws -> Void
     ) {
@@ -78,6 +83,8 @@ final class DatagramServer: Sendable {
         self.admits = admits
         self.onError = onError
         self.body = body
+        let (sum, overflow) = max(1, limit).addingReportingOverflow(max(limit, 2 * System.mostDatagrams))
+        mostBodies = overflow ? .max : sum
     }
 
     /// No new sessions, and an end to those that there are. From any thread.
@@ -133,7 +140,8 @@ final class DatagramServer: Sendable {
         begin: (DatagramSession) -> Void
     ) {
         let found = table.session(of: sender, now: now) { sender in
-            socket.isOwn(sender, message.passage) || admits?(sender) == false
+            socket.isOwn(sender, message.passage) || bodies.load(ordering: .relaxed) >= mostBodies
+                || admits?(sender) == false
         }
         guard let (session, isNew) = found else { return }
         guard isNew else {
@@ -141,11 +149,13 @@ final class DatagramServer: Sendable {
             return
         }
         session.begin(with: message)
+        bodies.wrappingAdd(1, ordering: .relaxed)
         begin(session)
         change.ring()
     }
 
     private func serve(_ first: DatagramSession) async {
+        defer { bodies.wrappingSubtract(1, ordering: .relaxed) }
         var next: DatagramSession? = first
         while let session = next {
             session.setServedTask(currentTask)
