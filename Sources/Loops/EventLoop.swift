@@ -24,6 +24,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         var registry = Registry()
         /// Whether an event is being told, and no job runs: the job that it resumes may then run at once.
         var isTelling = false
+        /// Whether the jobs' turn is to end now.
+        var looksNext = false
         /// CLOCK_MONOTONIC as of this turn.
         var now: UInt64 = System.now
     }
@@ -98,6 +100,10 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Whether the loop has been closed; nothing can wait in it any more.
     package var isClosed: Bool { isClosing.load(ordering: .acquiring) }
 
+    /// Ends the turn of the jobs with the one that runs now: it has done much without a wait, and others may have been
+    /// waiting for their sockets meanwhile. On the loop's thread.
+    func lookNext() { local.pointee.looksNext = true }
+
     /// Runs a job on the loop's thread, after the jobs that came before it.
     public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
@@ -169,7 +175,9 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         for _ in 0..<most {
             guard let job = local.pointee.jobs.popFirst() else { return }
             job.runSynchronously(on: executor)
+            if local.pointee.looksNext { break }
         }
+        local.pointee.looksNext = false
     }
 
     /// Asks the poller what is ready, sleeping only if there is nothing else to do.

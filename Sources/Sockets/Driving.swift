@@ -129,7 +129,7 @@ extension DrivenSocket {
             cause = .system(failure)
         } else if Task.isCancelled {
             cause = .cancelled
-        } else if waitable.hasTimedOut(direction) {
+        } else if waitable.hasTimedOut(direction), !waitable.isReadyNow(direction) {
             cause = .timedOut
         } else {
             return

@@ -1,5 +1,10 @@
 package import SocketCore
 internal import Synchronization
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
 
 // Until when a wait may last: a deadline for each direction, and a limit on every single wait.
 
@@ -37,6 +42,13 @@ extension Waitable {
     package func hasTimedOut(_ direction: Direction) -> Bool {
         let end = side(direction) { $0.waitUntil.load(ordering: .acquiring) }
         return end != .max && end <= System.now
+    }
+
+    /// Whether the system calls the socket ready in a direction at this moment. A loop that comes to a wait late finds its
+    /// time over before it has been told of what came in time; so a time-out asks (`poll(2)`).
+    package func isReadyNow(_ direction: Direction) -> Bool {
+        var entries = [pollfd(fd: rawValue, events: CShort(direction == .receive ? POLLIN : POLLOUT), revents: 0)]
+        return ((try? System.poll(&entries, milliseconds: 0)) ?? 0) > 0
     }
 
     /// Has the loop look at this socket's deadlines at a moment. What is armed is registered, and so kept alive.

@@ -217,14 +217,20 @@ package final class Waitable: Timed, @unchecked Sendable {
         servedTask.load(ordering: .acquiring) == task
     }
 
-    /// Counts a verb that never waited; true after each so many, when the task should let others of its loop run.
+    /// Counts a verb that never waited; true after each so many, when the task should let others of its loop run. The loop
+    /// then looks at its sockets before it comes back to the task.
     package func tookWithoutWait(_ direction: Direction) -> Bool {
-        guard direction == .receive else {
+        let count: UInt8
+        if direction == .receive {
+            receivesWithoutWait &+= 1
+            count = receivesWithoutWait
+        } else {
             sendsWithoutWait &+= 1
-            return sendsWithoutWait % Self.verbsPerYield == 0
+            count = sendsWithoutWait
         }
-        receivesWithoutWait &+= 1
-        return receivesWithoutWait % Self.verbsPerYield == 0
+        guard count % Self.verbsPerYield == 0 else { return false }
+        if let loop = EventLoop.current { loop.lookNext() }
+        return true
     }
 
     private static let verbsPerYield: UInt8 = 32
