@@ -77,6 +77,13 @@ public struct UnixAddress: Hashable, Sendable {
         }
     }
 
+    /// The directory that a path is in, with a dot behind it, so that a link to it is followed; nil where there is none.
+    package var directory: UnixAddress? {
+        guard kind == .path else { return nil }
+        let end = bytes.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
+        return UnixAddress(pathBytes: bytes[..<end] + [UInt8(ascii: ".")])
+    }
+
     /// The path, if this is one, as text; bytes that are no UTF-8 are replaced in it.
     public var path: String? {
         kind == .path ? String(decoding: bytes, as: UTF8.self) : nil

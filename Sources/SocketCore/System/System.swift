@@ -280,7 +280,8 @@ package enum System {
         _ = try result(.stat, -1) { path.withPath { lstat($0, &found) } }
         return FileStatus(
             device: UInt64(found.st_dev), inode: UInt64(found.st_ino), owner: found.st_uid,
-            isSocket: found.st_mode & S_IFMT == S_IFSOCK, isDirectory: found.st_mode & S_IFMT == S_IFDIR)
+            isSocket: found.st_mode & S_IFMT == S_IFSOCK, isDirectory: found.st_mode & S_IFMT == S_IFDIR,
+            isOpenToAll: found.st_mode & S_IWOTH != 0 && found.st_mode & S_ISVTX == 0)
     }
 
     /// What tells one file from another, and a socket of ours from anything else.
@@ -290,6 +291,8 @@ package enum System {
         package let owner: UInt32
         package let isSocket: Bool
         package let isDirectory: Bool
+        /// Whether everybody may write to it; in a directory, put other files in the place of those that are there.
+        package let isOpenToAll: Bool
     }
 
     /// Up to 15 bytes, for the calling thread (pthread_setname_np(3)).

@@ -10,7 +10,7 @@ internal import SystemPackage
 ///
 /// The kernel leaves it behind when the socket is closed, and then refuses to bind to it again. So a listener removes its
 /// own at the end, and takes over one that a killed listener left: only if it is a socket, belongs to this user, and nobody
-/// answers there. Between the look and the removal another program may put its own there; it would have to be this user's.
+/// answers there. In a directory that everybody may write to, without the sticky bit, it makes none. Between the look and the removal another program may put its own there; it would have to be this user's.
 struct UnixPath: Sendable {
     private let path: UnixAddress
     private let status: System.FileStatus
@@ -21,6 +21,9 @@ struct UnixPath: Sendable {
             try System.bind(descriptor, to: .unix(address))
             return nil
         }
+        // Where everybody may move files away, anybody can put a socket of his own in this one's place. The sticky bit, as
+        // /tmp has it, forbids that.
+        if let directory = address.directory, try System.status(directory).isOpenToAll { throw .notPermitted }
         // Linux makes the file with the socket's own mode, less the umask: no moment in between, as with chmod(2), and no
         // change of the umask for all threads.
         try System.setMode(descriptor, 0o600)

@@ -31,8 +31,9 @@ public final class Listener: Sendable {
     /// `/run/a.sock`. Port 0 means a free port.
     ///
     /// Never waits, so it takes addresses and `localhost`, and refuses other names: resolve them first. A Unix path gets
-    /// the mode 0600 from its first moment; a path that a dead listener of this user left behind is taken over. Throws
-    /// `SocketError`. Corresponds to `socket(2)`, `bind(2)` and `listen(2)`.
+    /// the mode 0600 from its first moment; a path that a dead listener of this user left behind is taken over. A link is
+    /// neither followed nor removed, and in a directory that everybody may write to and that has no sticky bit, a path is
+    /// refused (`Errno.notPermitted`). Throws `SocketError`. Corresponds to `socket(2)`, `bind(2)` and `listen(2)`.
     public convenience init(
         on endpoint: String, backlog: Int? = nil, duplex: Duplex? = nil, trace: Trace? = nil
     ) throws(SocketError) {
