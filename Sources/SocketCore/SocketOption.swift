@@ -55,7 +55,13 @@ extension SocketOption where Value == Int {
     package static var multicastInterface6: Self { .init(CInt(IPPROTO_IPV6), IPV6_MULTICAST_IF) }
     /// Seconds of silence before the first keep-alive probe (`TCP_KEEPIDLE`).
     public static var keepAliveIdle: Self { .init(CInt(IPPROTO_TCP), TCP_KEEPIDLE) }
-    /// Milliseconds that sent bytes may stay unacknowledged before the connection is given up (`TCP_USER_TIMEOUT`).
+    /// Seconds between two keep-alive probes that are not answered (`TCP_KEEPINTVL`).
+    public static var keepAliveInterval: Self { .init(CInt(IPPROTO_TCP), TCP_KEEPINTVL) }
+    /// How many keep-alive probes go unanswered before the connection is given up (`TCP_KEEPCNT`).
+    public static var keepAliveCount: Self { .init(CInt(IPPROTO_TCP), TCP_KEEPCNT) }
+    /// Milliseconds that sent bytes may stay unacknowledged before the connection is given up; 0 is as long as the
+    /// system tries again, some fifteen minutes. It also ends a connection to a peer that lives and does not read
+    /// (`TCP_USER_TIMEOUT`).
     public static var userTimeout: Self { .init(CInt(IPPROTO_TCP), TCP_USER_TIMEOUT) }
 }
 
