@@ -298,6 +298,9 @@ package enum System {
     /// Up to 15 bytes, for the calling thread (pthread_setname_np(3)).
     package static func nameThread(_ name: String) { csockets_name_thread(name) }
 
+    /// Lets another thread have the processor (sched_yield(2)).
+    package static func letOthersRun() { _ = sched_yield() }
+
     package static var effectiveUser: UInt32 { geteuid() }
 
     // MARK: Waiting (for the layers above to use: nothing in this one waits)

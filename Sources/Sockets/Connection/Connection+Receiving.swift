@@ -123,17 +123,24 @@ extension Connection {
         if case .done(let count) = result {
             waitable.isDrained = count > 0 && count < buffer.count
             if count == 0 {
-                if endIsReset(fd) { throw .connectionReset }
+                if let breakage = breakageAtEnd(fd) { throw breakage }
                 hasPeerFinished = !hasStopped.load(ordering: .acquiring)
             }
         }
         return result
     }
 
-    /// Whether what looks like the end is a reset that a send was told of, or is being told of by now.
-    private func endIsReset(_ fd: CInt) -> Bool {
-        if waitable.isTurnTaken(.send), let info = try? System.tcpInfo(fd), info.is_closed != 0 { return true }
-        return wasReset.load(ordering: .acquiring)
+    /// Why what looks like the end is none: what a send was told, or is being told by now.
+    private func breakageAtEnd(_ fd: CInt) -> Errno? {
+        if waitable.isTurnTaken(.send), let info = try? System.tcpInfo(fd), info.is_closed != 0 {
+            // A thread that has been told is about to say so.
+            for _ in 0..<100 where breakage.load(ordering: .acquiring) == 0 && waitable.isTurnTaken(.send) {
+                System.letOthersRun()
+            }
+            if breakage.load(ordering: .acquiring) == 0 { return .connectionReset }
+        }
+        let code = breakage.load(ordering: .acquiring)
+        return code == 0 ? nil : Errno(rawValue: code)
     }
 
     func attemptReceive(

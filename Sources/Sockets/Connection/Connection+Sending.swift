@@ -99,11 +99,18 @@ extension Connection {
                 case .done(let count): sent += count
                 }
             } catch {
-                if error == .connectionReset { wasReset.store(true, ordering: .releasing) }
+                if error.isBreakage { breakage.store(error.rawValue, ordering: .releasing) }
                 throw error
             }
         }
         return .done(())
+    }
+}
+
+extension Errno {
+    /// Whether it tells of the end of a connection: by the peer, or by a network that gave no answer for too long.
+    fileprivate var isBreakage: Bool {
+        [.connectionReset, .timedOut, .noRouteToHost, .networkUnreachable, .networkDown].contains(self)
     }
 }
 

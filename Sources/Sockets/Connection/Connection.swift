@@ -41,8 +41,9 @@ public final class Connection: Sendable {
     package let waitable: Waitable
     /// Received bytes that nobody has got yet. Belongs to the holder of the receive turn.
     nonisolated(unsafe) var unread = UnreadBytes()
-    /// Whether a send has met a reset. The kernel tells of one once, and after it a receive finds what looks like the end.
-    let wasReset = Atomic<Bool>(false)
+    /// Why the connection broke, as a send was told, or 0. The kernel tells it once, and after that a receive finds what looks
+    /// like the end.
+    let breakage = Atomic<CInt>(0)
     /// Whether this side has stopped receiving, so that an end is no word of the peer's.
     let hasStopped = Atomic<Bool>(false)
     /// Whether the end of the stream has been received. Belongs to the holder of the receive turn.

@@ -17,16 +17,39 @@ extension Connection {
     /// ends. Never waits. Throws `.closed` after `close()`. Corresponds to `setsockopt(2)` with `SO_KEEPALIVE`, `TCP_KEEPIDLE`,
     /// `TCP_KEEPINTVL` and `TCP_KEEPCNT`.
     public func setKeepAlive(after silence: Duration?) throws(SocketError) {
-        if case .unix = remoteAddress {
-            guard !isClosed else { throw error(.option, .closed) }
-            return
+        let isUnix = if case .unix = remoteAddress { true } else { false }
+        try askForSigns(after: silence, isUnix: isUnix)
+    }
+}
+
+extension Listener {
+    /// What `Connection.setKeepAlive` does, for each client that connects from now on: its socket inherits it.
+    ///
+    /// Never waits. Throws `.closed` after `close()`. Corresponds to `setsockopt(2)`.
+    public func setKeepAlive(after silence: Duration?) throws(SocketError) {
+        let isUnix = if case .unix = address { true } else { false }
+        try askForSigns(after: silence, isUnix: isUnix)
+    }
+}
+
+extension DrivenSocket {
+    fileprivate func askForSigns(after silence: Duration?, isUnix: Bool) throws(SocketError) {
+        do throws(Errno) {
+            let done: Void? = try waitable.use { (fd) throws(Errno) in
+                if isUnix { return }
+                if let silence {
+                    let seconds = silence.keepAliveSeconds
+                    try System.set(.keepAliveIdle, to: seconds, of: fd)
+                    try System.set(.keepAliveInterval, to: max(1, seconds / 3), of: fd)
+                    try System.set(.keepAliveCount, to: 3, of: fd)
+                }
+                try System.set(.keepAlive, to: silence != nil, of: fd)
+            }
+            if done != nil { return }
+        } catch {
+            throw self.error(.option, .system(error))
         }
-        guard let silence else { return try setOption(.keepAlive, to: false) }
-        let seconds = silence.keepAliveSeconds
-        try setOption(.keepAliveIdle, to: seconds)
-        try setOption(.keepAliveInterval, to: max(1, seconds / 3))
-        try setOption(.keepAliveCount, to: 3)
-        try setOption(.keepAlive, to: true)
+        throw error(.option, .closed)
     }
 }
 
