@@ -18,6 +18,9 @@ struct Connect: Verb {
 
             Where a name has several addresses they are tried a quarter of a second apart, and the first that answers is \
             used. With datagrams, each line or piece of input is one, and the end is silence: see --linger.
+
+            The peer may be silent for as long as it likes; but after --keep-alive of silence it is asked whether it is \
+            still there, and a peer that has vanished is a time-out.
             """,
             """
             全双工时，标准输入的内容被发送，收到的内容写到标准输出，两个方向同时进行，内容原样不变；写到终端时会转义。\
@@ -28,6 +31,8 @@ struct Connect: Verb {
 
             名字有几个地址时，每隔四分之一秒尝试下一个，使用最先应答的。数据报：每一行或每一段输入是一个数据报，\
             没有结束，只有沉默：见 --linger。
+
+            对方可以一直沉默；但沉默了 --keep-alive 之后，会询问它是否还在，消失了的对方算作超时。
             """))
 
     static let examples = [
@@ -39,7 +44,7 @@ struct Connect: Verb {
             text("sends a file, and keeps all that comes back", "发送文件，保存回应")),
     ]
 
-    static let keys = ["duplex", "show", "timeout", "linger", "ipv4", "ipv6", "source"]
+    static let keys = ["duplex", "show", "timeout", "keep-alive", "linger", "ipv4", "ipv6", "source"]
 
     @Argument(
         help: ArgumentHelp(
@@ -76,6 +81,13 @@ struct Connect: Verb {
 
     @Option(
         help: ArgumentHelp(
+            text(
+                "After how long a silence the peer's system is asked whether it is still there, over TCP; or off.",
+                "沉默多久之后，询问对方的系统是否还在（TCP）；或者写 off。")))
+    var keepAlive = TimeSpan(.seconds(60))
+
+    @Option(
+        help: ArgumentHelp(
             text("How long the peer may take to finish after the first signal.", "第一个信号之后，对方有多长时间来结束。")))
     var grace = TimeSpan(.seconds(5))
 
@@ -105,6 +117,7 @@ struct Connect: Verb {
             endpoint: place, source: source, family: family,
             duplex: try value(of: "duplex", in: place, else: duplex, Duplex.hint), show: show,
             timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration,
+            keepAlive: try value(of: "keep-alive", in: place, else: keepAlive, TimeSpan.hint).duration,
             linger: try value(of: "linger", in: place, else: linger, TimeSpan.hint).duration ?? .seconds(1 << 30),
             grace: grace.duration, report: Report(reporting.form, isTraced: reporting.trace)
         ).run()

@@ -74,7 +74,7 @@ public struct Pier: ParsableCommand {
     private static func sentence(for error: any Error) -> String {
         let said = message(for: error).split(separator: "\n").first.map(String.init) ?? "the command is wrong"
         let hints = [
-            TimeSpan.hint: ["--idle-timeout", "--grace", "--timeout"],
+            TimeSpan.hint: ["--idle-timeout", "--grace", "--timeout", "--keep-alive", "--linger"],
             Source.hint: ["--source"],
             Count.hint: ["--loops", "--backlog", "--receive-size", "--max-clients"],
         ]

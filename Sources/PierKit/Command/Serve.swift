@@ -13,6 +13,13 @@ struct Serve: Verb {
 
             A listener's backlog limits how many clients may queue until they are accepted, not how many are served. The \
             first SIGINT or SIGTERM stops accepting and lets the clients finish; the second ends at once.
+
+            The idle time counts from the last byte that a client sent, or took of what it is sent: each one starts it \
+            anew. So it ends who is silent for that long, and not who is slow. With the idle time off, a client that has \
+            vanished is found within two minutes, as the system asks whether it is still there.
+
+            Shown messages are what this command has to say, so it ends with 1 when they cannot be written; with --show \
+            none it writes nothing. What cannot be written to standard error is dropped and counted, and serving goes on.
             """,
             """
             收到的每条信息都连同客户端的地址显示在标准输出上。端点的 ? 后面可以写这些参数：\
@@ -20,6 +27,12 @@ struct Serve: Verb {
 
             监听套接字的 backlog 限制的是等待被接受的客户端有多少，不是同时服务多少。第一个 SIGINT 或 SIGTERM \
             停止接受新的客户端，让已有的结束；第二个立即结束。
+
+            空闲时间从客户端最后发来一个字节、或者读走一个字节算起，每个字节都重新开始：结束的是沉默那么久的，\
+            不是慢的。空闲时间写 off 时，消失了的客户端两分钟内会被发现，因为系统会询问它是否还在。
+
+            显示的信息是这个命令要说的话，所以写不出去时以 1 结束；--show none 什么都不写。写不到标准错误的内容\
+            被丢弃并计数，服务继续。
             """))
 
     static let examples = [

@@ -10,6 +10,7 @@ final class Client: Sendable {
     let duplex: Duplex
     let show: Show?
     let timeout: Duration?
+    let keepAlive: Duration?
     let grace: Duration?
     let linger: Duration
     let report: Report
@@ -17,7 +18,7 @@ final class Client: Sendable {
 
     init(
         endpoint: Endpoint, source: SocketAddress?, family: AddressFamily?, duplex: Duplex, show: Show?,
-        timeout: Duration?, linger: Duration, grace: Duration?, report: Report
+        timeout: Duration?, keepAlive: Duration?, linger: Duration, grace: Duration?, report: Report
     ) {
         self.endpoint = endpoint
         self.source = source
@@ -25,6 +26,7 @@ final class Client: Sendable {
         self.duplex = duplex
         self.show = show
         self.timeout = timeout
+        self.keepAlive = keepAlive
         self.linger = linger
         self.grace = grace
         self.report = report
@@ -88,6 +90,7 @@ final class Client: Sendable {
             let connection = try Connection(
                 to: endpoint, from: source, family: family, timeout: timeout, duplex: duplex == .half ? .half : .full,
                 trace: report.trace)
+            try connection.setKeepAlive(after: keepAlive)
             let conversation = Conversation(connection, report)
             conversation.connected(since: start)
             return conversation

@@ -31,8 +31,8 @@ final class Report: Sendable {
         let clock = clock
         let sink = Sink(droppingTo: 2) { count in
             let words = text(
-                "\(count) lines were dropped: nobody reads this stream fast enough",
-                "丢弃了 \(count) 行：没有人足够快地读取这个流")
+                "\(count) lines were dropped: nobody reads this stream fast enough, or it was full",
+                "丢弃了 \(count) 行：没有人足够快地读取这个流，或者它满了")
             guard form == .json else { return "(\(words))" }
             return clock.line("warning", [("message", .string(words)), ("dropped", .integer(count))])
         }

@@ -107,28 +107,33 @@ final class Sink: Sendable {
             work.waitBlockingAnyway(until: .never)
             while let piece = take() {
                 do throws(Errno) {
-                    try Standard.write(piece, to: stream)
+                    try Standard.write(piece.bytes, to: stream)
                 } catch {
-                    fail(error)
-                    return
+                    // A full disk may have room again later; until then what comes is dropped, as by a slow reader.
+                    guard whenFull == .drop, error == .noSpace || error == .diskQuotaExceeded else {
+                        return fail(error)
+                    }
+                    state.withLock { $0.dropped += piece.lines }
                 }
             }
         }
     }
 
-    /// All that waits to be written, with word of what was dropped; nil when there is nothing.
-    private func take() -> [UInt8]? {
-        let (piece, waiting) = state.withLock { state -> ([UInt8]?, [Bell]) in
+    /// All that waits to be written, with word of what was dropped, and for how many lines it stands; nil when there is
+    /// nothing.
+    private func take() -> (bytes: [UInt8], lines: Int)? {
+        let (piece, waiting) = state.withLock { state -> ((bytes: [UInt8], lines: Int)?, [Bell]) in
             defer { state.waiting = [] }
             state.isWriting = !state.buffer.isEmpty
             guard state.isWriting else { return (nil, state.waiting) }
             var piece = state.buffer
+            let lines = state.dropped + piece.count { $0 == UInt8(ascii: "\n") }
             if state.dropped > 0 {
                 piece += (lineForDropped(state.dropped) + "\n").utf8
                 state.dropped = 0
             }
             state.buffer = []
-            return (piece, state.waiting)
+            return ((piece, lines), state.waiting)
         }
         for bell in waiting { bell.ring() }
         return piece

@@ -33,7 +33,8 @@ struct Failure: Error {
         let status: ExitStatus =
             switch error.cause {
             case .endpoint: .usage
-            case .timedOut: .timedOut
+            // The kernel's word for a peer that answers nothing any more.
+            case .timedOut, .system(.timedOut): .timedOut
             default: .failed
             }
         self.init(status, error.said + (error.advice.map { text("; ", "；") + $0 } ?? ""), error)
@@ -74,6 +75,10 @@ extension SocketError {
             return isUnix
                 ? text("choose a path in a directory of yours", "请选择自己目录里的路径")
                 : text("a port below 1024 is root's: choose a higher one", "1024 以下的端口属于 root：请选择更大的")
+        case (.bind, .system(.notPermitted)) where isUnix:
+            return text(
+                "everybody may change the files of that directory: choose one that only you can write to, or chmod +t it",
+                "那个目录里的文件谁都可以改动：请选择只有自己能写的目录，或者对它 chmod +t")
         case (.bind, .system(.addressNotAvailable)):
             return text(
                 "this machine has no such address: choose one of its own, or 127.0.0.1",
@@ -111,6 +116,9 @@ extension SocketError {
             return text("check the address and this machine's network", "请检查地址和这台机器的网络")
         case (.connect, .timedOut), (.connect, .system(.timedOut)), (.resolve, .timedOut):
             return text("check the address, or give it longer with --timeout", "请检查地址，或者用 --timeout 多给一些时间")
+        case (.receive, .system(.timedOut)), (.send, .system(.timedOut)):
+            return text(
+                "the peer, or the network on the way to it, is gone without a word", "对方，或者途中的网络，没有告知就消失了")
         case (_, .system(.tooManyOpenFiles)), (_, .system(.tooManyOpenFilesInSystem)):
             return text(
                 "raise the limit with ulimit -n, or lower --max-clients", "请用 ulimit -n 提高限制，或者调低 --max-clients")

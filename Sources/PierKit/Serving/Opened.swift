@@ -16,6 +16,8 @@ struct Opened: Sendable {
             return try socket.localAddress
         }
         let listener = try Listener(on: settings.endpoint, backlog: settings.backlog, trace: trace)
+        // Nothing else would ever find that a client has vanished.
+        if settings.idleTimeout == nil { try listener.setKeepAlive(after: .seconds(60)) }
         listeners.append((listener, settings))
         return listener.address
     }
