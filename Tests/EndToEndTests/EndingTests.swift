@@ -109,7 +109,7 @@ import TestSupport
             // While it is stopped both the bytes and the reset arrive; the bytes must come out all the same.
             client.send(SIGSTOP)
             try peer.send("seven77")
-            try await resetNow(peer)
+            try peer.resetNow()
             client.send(SIGCONT)
             #expect(try await client.end() == 1)
             #expect(client.output.text == "seven77")
@@ -126,7 +126,7 @@ import TestSupport
             client.write("abc\n")
             let peer = try await host.accept()
             #expect(try peer.receive(3) == Array("abc".utf8))
-            try await resetNow(peer)
+            try peer.resetNow()
             #expect(try await client.end() == 1)
             #expect(client.errors.lines.count == 1 && client.errors.text.contains("reset"), "\(client.errors.text)")
         }
@@ -202,11 +202,4 @@ import TestSupport
     }
 
     /// Closes a peer with a reset.
-    private func resetNow(_ peer: Peer) async throws {
-        peer.resetAtClose()
-        // Disconnecting does at once what the last close would do.
-        var address = sockaddr()
-        address.sa_family = sa_family_t(AF_UNSPEC)
-        _ = try valid(connect(peer.descriptor, &address, socklen_t(MemoryLayout<sockaddr>.size)))
-    }
 }

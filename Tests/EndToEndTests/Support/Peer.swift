@@ -95,6 +95,15 @@ final class Peer: Sendable {
         var option = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     }
+
+    /// Resets the connection.
+    func resetNow() throws {
+        resetAtClose()
+        // Disconnecting does at once what the last close would do.
+        var address = sockaddr()
+        address.sa_family = sa_family_t(AF_UNSPEC)
+        _ = try valid(connect(descriptor, &address, socklen_t(MemoryLayout<sockaddr>.size)))
+    }
 }
 
 /// A listening socket of nothing but system calls.

@@ -1,0 +1,179 @@
+import TestSupport
+import Testing
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+@Suite("B12: a thousand clients that send a byte now and then", .serialized, .timeLimit(.minutes(2)))
+struct SlowClientTests {
+    /// "Now and then" is more rarely than the idle time; each has had its first byte back when the time begins.
+    @Test(arguments: ["tasks", "threads"])
+    func theyEndAtTheIdleTimeAndAnotherIsServedMeanwhile(model: String) async throws {
+        try await serving("--model", model, "--idle-timeout", "2s", "--max-clients", "1100", "--show", "none") {
+            server in
+            let before = server.sockets
+            let start = ContinuousClock.now
+            let slow = try (0..<1000).map { _ in
+                let client = try server.client()
+                try client.send([1])
+                return client
+            }
+            for client in slow { #expect(try client.receive(1) == [1]) }
+            let other = try server.client()
+            // One that speaks more often than the idle time stays, however little it says.
+            var (left, answered) = (slow[...], 0)
+            while let next = left.first {
+                #expect(try other.echo("x") == "x")
+                answered += 1
+                if next.hasNews(within: 20) {
+                    #expect(try next.receive(1) == [])
+                    left = left.dropFirst()
+                }
+                guard ContinuousClock.now - start < .seconds(30) else { break }
+            }
+            #expect(left.isEmpty, "\(left.count) were never ended")
+            #expect(ContinuousClock.now - start > .seconds(2))
+            #expect(answered >= 1000)
+            try await server.hasOnly(before + 1)
+        }
+    }
+}
+
+@Suite("B30: many clients that come and go", .serialized, .timeLimit(.minutes(2)))
+struct ChurnTests {
+    /// What the allocators may keep, besides what is theirs from the start.
+    private static let slack = 4 << 20
+
+    @Test(arguments: ["tasks", "threads"])
+    func descriptorsThreadsAndMemoryAreAsBefore(model: String) async throws {
+        try await serving("--model", model, "--show", "none") { server in
+            let sockets = server.sockets
+            try churn(server, 1000)
+            try await server.hasOnly(sockets)
+            let pid = server.program.pid
+            let (all, memory) = (descriptors(of: pid).count, residentMemory(of: pid))
+            // A thread that waits for the next client is there already.
+            let threads = threadCount(of: pid)
+            try churn(server, 3000)
+            try await server.hasOnly(sockets)
+            try await eventually(.seconds(20), "the end of the threads") { threadCount(of: pid) <= threads }
+            try await eventually(.seconds(20), "closing what they had") { descriptors(of: pid).count <= all }
+            let growth = residentMemory(of: pid) - memory
+            #expect(growth < Self.slack, "\(growth) bytes more after 3000 clients")
+            #expect(try server.client().echo("hello") == "hello")
+        }
+    }
+
+    /// Clients that finish, that are reset with and without words under way, and that only look.
+    private func churn(_ server: EchoServer, _ count: Int) throws {
+        for number in 0..<count {
+            let client = try server.client()
+            switch number % 4 {
+            case 0:
+                #expect(try client.echo("hello") == "hello")
+                client.finish()
+                #expect(try client.receive(1) == [])
+            case 1:
+                client.resetAtClose()
+            case 2:
+                try client.send("unheard")
+                client.resetAtClose()
+            default:
+                break
+            }
+        }
+    }
+}
+
+@Suite("G2: clients that never read", .serialized, .timeLimit(.minutes(2)))
+struct UnreadMemoryTests {
+    /// What is held for each of them in user space: one message, and its task or thread with the connection.
+    @Test(arguments: [("tasks", 1000, 8192), ("threads", 200, 65536)])
+    func eachCostsOneMessageAndALittle(model: String, count: Int, overhead: Int) async throws {
+        let size = 16384
+        try await serving("--model", model, "--show", "none", "--receive-size", "\(size)") { server in
+            #expect(try server.client().echo("first") == "first")
+            let pid = server.program.pid
+            let before = residentMemory(of: pid)
+            let clients = try (0..<count).map { _ in try Peer(port: server.port, receiveBuffer: 4096) }
+            let piece = [UInt8](repeating: 7, count: 1 << 16)
+            // Until nothing more is taken from anybody.
+            var quiet = ContinuousClock.now
+            while ContinuousClock.now - quiet < .milliseconds(300) {
+                for client in clients {
+                    if Glibc.send(client.descriptor, piece, piece.count, CInt(MSG_DONTWAIT | MSG_NOSIGNAL)) > 0 {
+                        quiet = .now
+                    }
+                }
+            }
+            let growth = residentMemory(of: pid) - before
+            #expect(growth < count * (size + overhead), "\(growth / count) bytes a client")
+            // They are what this is about: each does hold a message.
+            #expect(growth > count * size / 2, "\(growth / count) bytes a client")
+            #expect(try server.client().echo("hello") == "hello")
+        }
+    }
+}
+
+@Suite("G8: thousands of bad clients", .serialized, .timeLimit(.minutes(2)))
+struct BadClientTests {
+    private static let count = 3000
+
+    @Test(arguments: ["tasks", "threads", "blocking"])
+    func nothingIsSaidOfThem(model: String) async throws {
+        try await serving("--model", model, "--show", "none") { server in
+            let sockets = server.sockets
+            try beBad { try server.client() }
+            try await server.hasOnly(sockets)
+            #expect(try server.client().echo("hello") == "hello")
+            #expect(server.program.errors.lines.count == 1, "\(server.program.errors.text.prefix(1000))")
+        }
+    }
+
+    /// A trace says more, but not more than a megabyte that nobody reads, and nobody waits for it.
+    @Test(arguments: ["tasks", "threads", "blocking"])
+    func aTraceOfThemThatNobodyReadsIsBounded(model: String) async throws {
+        let path = temporaryPath("sock")
+        try await running("serve", "echo", path, "--model", model, "--trace", "--show", "none", errors: .unread) {
+            server in
+            try await eventually(.seconds(20), "listening") { (try? Peer(path: path)) != nil }
+            let before = residentMemory(of: server.pid)
+            try beBad { try Peer(path: path) }
+            #expect(try Peer(path: path).echo("hello") == "hello")
+            let growth = residentMemory(of: server.pid) - before
+            #expect(growth < 16 << 20, "\(growth) bytes")
+        }
+    }
+
+    @Test func aTraceOfThemIsEscaped() async throws {
+        try await serving("--trace") { server in
+            for _ in 0..<20 {
+                let client = try server.client()
+                try client.send("\u{1b}]0;title\u{7}\u{1b}[6n\u{9b}31m\r\u{202e}\u{0}")
+                client.finish()
+                _ = try client.receiveText()
+            }
+            let told = server.program.errors.text + server.program.output.text
+            let isSafe = told.unicodeScalars.allSatisfy {
+                $0 == "\n" || $0.value >= 0x20 && !(0x7f...0x9f).contains($0.value)
+            }
+            #expect(isSafe && !told.unicodeScalars.contains("\u{202e}"), "\(told.debugDescription)")
+        }
+    }
+
+    private func beBad(_ make: () throws -> Peer) throws {
+        for number in 0..<Self.count {
+            let client = try make()
+            if number % 3 > 0 { try? client.send("\u{1b}[2J\u{7}") }
+            if number % 3 < 2 { client.resetAtClose() }
+        }
+    }
+}
+
+/// How many threads a process has.
+func threadCount(of pid: pid_t) -> Int {
+    let line = contents(of: "/proc/\(pid)/status").split(separator: "\n").first { $0.hasPrefix("Threads:") }
+    return line.flatMap { Int($0.split(separator: "\t").last ?? "") } ?? 0
+}

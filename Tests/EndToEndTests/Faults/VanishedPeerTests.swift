@@ -1,0 +1,165 @@
+import TestSupport
+import Testing
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+@Suite(
+    "B10: the other machine is gone without a word", .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
+    .timeLimit(.minutes(2)))
+struct VanishedPeerTests {
+    @Test(arguments: ["full", "half", "receive"])
+    func aClientThatOnlyWaitsFindsOut(duplex: String) async throws {
+        try await inNetwork { network in
+            // How often what was sent is sent again before the system gives up; 15 otherwise, which takes some 15 minutes.
+            try network.client.set("net.ipv4.tcp_retries2", "3")
+            try await running(
+                "serve", "echo", "10.77.0.2:8520", "--trace", launcher: network.server.launcher
+            ) { server in
+                try await server.errors.line(with: "listening")
+                try await running(
+                    "connect", "10.77.0.2:8520?keep-alive=1s", "--duplex", duplex, launcher: network.client.launcher
+                ) { client in
+                    if duplex != "receive" {
+                        client.write("hello\n")
+                        try await eventually(.seconds(20), "the reply") { client.output.text.contains("hello") }
+                    }
+                    try await server.errors.line(with: "accepted <")
+                    try cut(network)
+                    let start = ContinuousClock.now
+                    // In turns it listens only for replies. What it sends is tried again and again first.
+                    if duplex == "half" { client.write("anybody there?\n") }
+                    #expect(try await client.end() == 3)
+                    #expect(client.errors.text.contains("timed out"), "\(client.errors.text)")
+                    #expect(ContinuousClock.now - start < .seconds(15))
+                }
+            }
+        }
+    }
+
+    /// Silent, or in the middle of being sent something that it no longer takes.
+    @Test(arguments: ["tasks", "threads"], [true, false])
+    func aServerEndsAVanishedClientAtTheIdleTime(model: String, isStuck: Bool) async throws {
+        try await inNetwork { network in
+            try await running(
+                "serve", "echo", "10.77.0.2:8520", "--model", model, "--idle-timeout", "1s", "--show", "none",
+                "--trace",
+                launcher: network.server.launcher
+            ) { server in
+                try await server.errors.line(with: "listening")
+                let pid = server.pid
+                let before = socketCount(of: pid)
+                try await running(
+                    "connect", "10.77.0.2:8520", launcher: network.client.launcher,
+                    input: isStuck ? .file("/dev/zero") : .pipe, output: isStuck ? .unread : .pipe
+                ) { client in
+                    if isStuck {
+                        // It sends without end and does not take what comes back, because nobody reads its output.
+                        try await server.errors.line(with: "accepted <")
+                    } else {
+                        client.write("hello")
+                        try await client.output.begins(with: "hello")
+                    }
+                    try cut(network)
+                    try await eventually(.seconds(20), "the end of the client") { socketCount(of: pid) == before }
+                }
+                server.send(SIGTERM)
+                #expect(try await server.end() == 0)
+            }
+        }
+    }
+
+    /// From now on nothing gets through, either way, and nobody is told.
+    private func cut(_ network: Network) throws {
+        try network.client.outgoing("drop")
+        try network.server.outgoing("drop")
+    }
+}
+
+@Suite(
+    "B26: packets that are too large for the way", .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
+    .timeLimit(.minutes(2)))
+struct SmallPacketTests {
+    private static let size = 1 << 20
+
+    @Test func aSmallMTUCarriesEverything() async throws {
+        try await inNetwork { network in
+            try network.client.ip("link", "set", "v1", "mtu", "600")
+            try network.server.ip("link", "set", "v2", "mtu", "600")
+            try await exchange(network) { client, question in
+                let status = try await client.end(within: .seconds(30))
+                #expect(status == 0, "\(client.errors.text)")
+                #expect(client.output.bytes == question)
+            }
+        }
+    }
+
+    /// Large packets are lost and nobody is told: small ones pass, so the connection looks alive. The client's system gives
+    /// up, after tries that are few here; a server with something to send gives up at its idle time.
+    @Test func whereOnlySmallOnesPassNothingHangs() async throws {
+        try await inNetwork { network in
+            for namespace in [network.client, network.server] {
+                try namespace.set("net.ipv4.tcp_retries2", "2")
+                try namespace.rules(
+                    """
+                    add table inet hole
+                    add chain inet hole in { type filter hook input priority 0; }
+                    add rule inet hole in meta length > 600 drop
+
+                    """)
+            }
+            try await exchange(network) { client, _ in
+                let status = try await client.end(within: .seconds(30))
+                #expect(status == 3, "\(client.errors.text)")
+                #expect(client.errors.text.contains("timed out"), "\(client.errors.text)")
+            }
+        }
+    }
+
+    private func exchange(_ network: Network, _ body: (Program, [UInt8]) async throws -> Void) async throws {
+        let path = temporaryPath("question")
+        let question = randomBytes(Self.size)
+        try makeFile(path, question)
+        defer { unlink(path) }
+        try await running(
+            "serve", "echo", "10.77.0.2:8520", "--idle-timeout", "5s", "--show", "none",
+            launcher: network.server.launcher
+        ) { server in
+            try await server.errors.line(with: "listening")
+            let pid = server.pid
+            let before = socketCount(of: pid)
+            try await running("connect", "10.77.0.2:8520", launcher: network.client.launcher, input: .file(path)) {
+                client in try await body(client, question)
+            }
+            try await eventually(.seconds(20), "the end of the client") { socketCount(of: pid) == before }
+        }
+    }
+}
+
+@Suite(
+    "B27: the cable is pulled, and put back", .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
+    .timeLimit(.minutes(2)))
+struct PulledCableTests {
+    @Test func aShortBreakIsSurvived() async throws {
+        try await inNetwork { network in
+            try await running("serve", "echo", "10.77.0.2:8520", launcher: network.server.launcher) { server in
+                try await server.errors.line(with: "listening")
+                try await running("connect", "10.77.0.2:8520", launcher: network.client.launcher) { client in
+                    client.write("before\n")
+                    try await client.output.begins(with: "before\n")
+                    try network.client.ip("link", "set", "v1", "down")
+                    client.write("meanwhile\n")
+                    let start = ContinuousClock.now
+                    try await eventually { ContinuousClock.now - start > .milliseconds(500) }
+                    #expect(client.ending == nil)
+                    try network.client.ip("link", "set", "v1", "up")
+                    try await client.output.begins(with: "before\nmeanwhile\n")
+                    client.finishInput()
+                    #expect(try await client.end() == 0)
+                }
+            }
+        }
+    }
+}
