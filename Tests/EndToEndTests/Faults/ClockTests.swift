@@ -32,9 +32,10 @@ struct WallClockTests {
                 let told = Int(date.output.dropLast()) ?? 0
                 #expect(abs(told - Int(time(nil))) > 99 * 86400, "the clock did not jump: \(date.output)")
                 #expect(try server.client().echo("quick") == "quick")
+                try await eventually(.seconds(20), "its end") { client.hasNews }
                 #expect(try client.receiveText() == "")
                 let taken = ContinuousClock.now - start
-                #expect(taken > .milliseconds(800) && taken < .seconds(8), "\(taken)")
+                #expect(taken > .milliseconds(800) && taken < .seconds(30), "\(taken)")
             }
         }
     }
@@ -66,12 +67,13 @@ struct MonotonicClockTests {
             let (silent, other) = (try server.client(), try server.client())
             #expect(try silent.echo("hello") == "hello")
             let start = ContinuousClock.now
-            while !silent.hasNews(within: 100), ContinuousClock.now - start < .seconds(10) {
+            while !silent.hasNews, ContinuousClock.now - start < .seconds(10) {
                 #expect(try other.echo("quick") == "quick")
+                try await Task.sleep(for: .milliseconds(50))
             }
             #expect(try silent.receiveText() == "")
             let taken = ContinuousClock.now - start
-            #expect(taken > .milliseconds(1900) && taken < .seconds(8), "\(taken)")
+            #expect(taken > .milliseconds(1900) && taken < .seconds(15), "\(taken)")
         }
     }
 
@@ -83,23 +85,32 @@ struct MonotonicClockTests {
 
 @Suite("G6: a server that is stopped for longer than its time-outs", .serialized, .timeLimit(.minutes(1)))
 struct StoppedServerTests {
-    @Test(arguments: ["tasks", "threads"])
-    func expiredTimesEndTheSilentOnceAndNobodyElse(model: String) async throws {
-        try await serving("--model", model, "--loops", "1", "--idle-timeout", "1s", "--show", "none") { server in
-            // More than a loop is told of at once.
-            let clients = try (0..<300).map { _ in try server.client() }
-            for client in clients { #expect(try client.echo("hello") == "hello") }
-            server.program.send(SIGSTOP)
+    /// With tasks more than a loop is told of at once.
+    @Test(arguments: [("tasks", 300), ("threads", 50)])
+    func expiredTimesEndTheSilentOnceAndNobodyElse(model: String, count: Int) async throws {
+        try await serving("--model", model, "--loops", "1", "--idle-timeout", "2s", "--show", "none") { server in
+            let clients = try await onThread {
+                let clients = try (0..<count).map { _ in try server.client() }
+                for client in clients { guard try client.echo("hello") == "hello" else { break } }
+                server.program.send(SIGSTOP)
+                // As a network does that goes on while the machine sleeps.
+                for client in clients.dropFirst(20) { try client.send("awake") }
+                return clients
+            }
             let start = ContinuousClock.now
-            // As a network does that goes on while the machine sleeps.
-            for client in clients.dropFirst(20) { try client.send("awake") }
-            try await eventually { ContinuousClock.now - start > .milliseconds(1300) }
+            try await eventually { ContinuousClock.now - start > .milliseconds(2200) }
             server.program.send(SIGCONT)
+            for client in clients {
+                try await eventually(.seconds(20), "its answer or its end") { client.hasNews }
+            }
             for client in clients.dropFirst(20) { #expect(try client.receive(5) == Array("awake".utf8)) }
             for client in clients.prefix(20) { #expect(try client.receiveText() == "") }
             #expect(try server.client().echo("hello") == "hello")
             // Nothing is caught up with: once the rest has ended it does nothing.
-            for client in clients.dropFirst(20) { #expect(try client.receiveText() == "") }
+            for client in clients.dropFirst(20) {
+                try await eventually(.seconds(20), "its end") { client.hasNews }
+                #expect(try client.receiveText() == "")
+            }
             let pid = server.program.pid
             let (before, since) = (processorTime(of: pid), ContinuousClock.now)
             try await eventually { ContinuousClock.now - since > .milliseconds(500) }
@@ -136,7 +147,10 @@ struct StarvedServerTests {
             let all = String(repeating: "x", count: sent)
             for client in clients { #expect(String(decoding: try client.receive(sent), as: UTF8.self) == all) }
             // And who is silent does time out.
-            for client in clients { #expect(try client.receiveText() == "") }
+            for client in clients {
+                try await eventually(.seconds(20), "its end") { client.hasNews }
+                #expect(try client.receiveText() == "")
+            }
         }
     }
 }

@@ -107,7 +107,6 @@ struct LateLoopTests {
             try await eventually { ContinuousClock.now - start > Self.idle + .milliseconds(100) }
             release.add(2)
             for client in clients { #expect(try await client.receive(upTo: 9) == [2]) }
-            #expect(failed.value == 0)
             // And who is silent after that is ended all the same.
             for client in clients { #expect(try await client.receive(upTo: 9) == nil) }
             #expect(failed.value == Self.clients)
