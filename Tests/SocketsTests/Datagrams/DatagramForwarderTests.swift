@@ -9,13 +9,13 @@ import Testing
 struct DatagramForwarderTests {
     @Test(arguments: DatagramKind.udp, [1, 2, 3] as [UInt64])
     func comeAsTheNetworkMadeThemAndNeverMixed(_ kind: DatagramKind, _ seed: UInt64) async throws {
-        try await trial { _ in
+        try await trial(.seconds(180)) { _ in
             let forwarder = try await Forwarder(kind, seed: seed)
             let receiver = forwarder.receiver
             let sender = try await DatagramSocket(to: forwarder.inside.endpoint)
             let forwarding = Task { try await forwarder.run() }
             var received: [[UInt8]] = []
-            let count = 300
+            let count = 150
             for number in 0..<count {
                 try await sender.send(
                     [UInt8(number >> 8), UInt8(number & 0xff)] + pattern(number % 97, seed: UInt64(number)))

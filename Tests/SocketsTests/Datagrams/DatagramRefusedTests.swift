@@ -17,7 +17,7 @@ struct DatagramRefusedTests {
                 let ended = try await cause { try await client.receive(by: face) }
                 #expect(ended == .system(.connectionRefused))
             }
-            let again = try DatagramSocket(on: server.endpoint)
+            let again = try await boundAgain(server.endpoint)
             for round in 0..<5 as Range<UInt8> {
                 try await client.send([round], by: face)
                 #expect(try await again.receive(by: face).bytes == [round])
@@ -50,7 +50,7 @@ struct DatagramRefusedTests {
             server.close()
             try await client.send([1], by: face)
             #expect(try await cause { try await client.send([2], by: face) } == .system(.connectionRefused))
-            let again = try DatagramSocket(on: server.endpoint)
+            let again = try await boundAgain(server.endpoint)
             try await client.send([3], by: face)
             #expect(try await again.receive(by: face).bytes == [3])
             again.close()
@@ -95,7 +95,7 @@ struct DatagramRefusedTests {
             let serving = Task { try await client.serve(echoDatagrams) }
             server.close()
             for _ in 0..<3 { _ = try await cause { try await client.send([1]) } }
-            let again = try DatagramSocket(on: server.endpoint)
+            let again = try await boundAgain(server.endpoint)
             let address = try client.localAddress
             try await again.send([7], to: address)
             // What the client sent last may have come first.
@@ -120,11 +120,24 @@ struct DatagramRefusedTests {
                 let told = try await cause { try await other.send([1], to: address, by: face) }
                 #expect(told == .system(kind == .unixPath ? .noSuchFileOrDirectory : .connectionRefused))
             }
-            let again = try DatagramSocket(on: server.endpoint)
+            let again = try await boundAgain(server.endpoint)
             try await other.send([2], to: address, by: face)
             #expect(try await again.receive(by: face).bytes == [2])
             again.close()
             other.close()
+        }
+    }
+
+    /// A socket where another was. There is only one address of this machine for IPv6, so another test may have got its
+    /// port meanwhile, until it ends.
+    private func boundAgain(_ endpoint: Endpoint) async throws -> DatagramSocket {
+        while true {
+            do throws(SocketError) {
+                return try DatagramSocket(on: endpoint)
+            } catch {
+                guard error.cause == .system(.addressInUse) else { throw error }
+            }
+            try await Task.sleep(for: .milliseconds(10))
         }
     }
 }
