@@ -26,7 +26,7 @@ struct SlowClientTests {
                 let slow = try (0..<1000).map { number in
                     let client = try server.client()
                     try client.send([1])
-                    if number % 50 == 0 { try ask() }
+                    if number % 10 == 0 { try ask() }
                     return client
                 }
                 for client in slow { guard try client.receive(1) == [1] else { throw Unexpected(text: "no byte") } }

@@ -35,8 +35,9 @@ struct ThreadLimitTests {
                 failures += 1
                 #expect(status == 1)
                 _ = try await server.end()
-                expectOneSentence(
-                    Outcome(status: status, bytes: [], errors: server.errors.text), "temporarily unavailable")
+                // A warning that clients queue may have come before.
+                let said = server.errors.text
+                #expect(said.contains("pier: ") && said.contains("temporarily unavailable"), "\(said)")
             }
         }
         #expect(failures > 0)
