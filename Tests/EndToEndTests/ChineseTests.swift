@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// Where the locale's language is Chinese, everything that a person reads is.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct ChineseTests {
+@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct ChineseTests {
     private static let chinese = ["LC_ALL": "zh_CN.UTF-8"]
 
     /// No four words of English in a row, outside of what is quoted.

@@ -20,7 +20,7 @@ extension Network {
 }
 
 @Suite(
-    "B22: the first address of a name is dead, as the command sees it",
+    "B22: the first address of a name is dead, as the command sees it", .inTurn,
     .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .serialized, .timeLimit(.minutes(5)))
 struct DeadAddressTests {
     private let hosts = "127.0.0.1 localhost\nfd77::2 both\n10.77.0.2 both\n10.77.0.2 four\n"
@@ -86,7 +86,7 @@ struct DeadAddressTests {
 }
 
 @Suite(
-    "B2, B3, B18: a network that does not let the command through",
+    "B2, B3, B18: a network that does not let the command through", .inTurn,
     .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .serialized, .timeLimit(.minutes(5)))
 struct NoWayThroughTests {
     @Test("B2: no answer is exit code 3 when the time is over") func noAnswer() async throws {
@@ -144,7 +144,7 @@ struct NoWayThroughTests {
 }
 
 @Suite(
-    "B20, B21: one family only, as the command sees it",
+    "B20, B21: one family only, as the command sees it", .inTurn,
     .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .serialized, .timeLimit(.minutes(5)))
 struct OneFamilyTests {
     @Test("B20: without IPv6 a name that has it is reached over IPv4") func withoutIPv6() async throws {

@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// How a conversation ends: lines 1 to 3 of the contract.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct EndingTests {
+@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct EndingTests {
     @Test func theEndOfInputFinishesSendingAndReadingGoesOn() async throws {
         let host = try Host()
         try await running("connect", "127.0.0.1:\(host.port)") { client in

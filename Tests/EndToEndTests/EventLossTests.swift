@@ -8,7 +8,7 @@ import TestSupport
 
 /// Events when nobody reads them, or not fast enough.
 @Suite(
-    .serialized, .timeLimit(.minutes(2)), .enabled(if: Place.has("python3"), "python3 is not installed"))
+    .inTurn, .serialized, .timeLimit(.minutes(2)), .enabled(if: Place.has("python3"), "python3 is not installed"))
 struct EventLossTests {
     @Test(arguments: ["tasks", "threads"])
     func aStandardErrorThatNobodyReadsHoldsUpNoClient(model: String) async throws {

@@ -8,7 +8,7 @@ import TestSupport
 
 /// Line 6 of the contract: `--events json`, read by another program, against what is documented.
 @Suite(
-    .serialized, .timeLimit(.minutes(2)), .enabled(if: Place.has("python3"), "python3 is not installed"))
+    .inTurn, .serialized, .timeLimit(.minutes(2)), .enabled(if: Place.has("python3"), "python3 is not installed"))
 struct EventTests {
     @Test(arguments: ["tasks", "threads", "blocking"])
     func aServerTellsEverythingOfItsClients(model: String) async throws {

@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// `make install`: the command, its manual pages and its completions, below any prefix.
-@Suite(.serialized, .timeLimit(.minutes(2)), .enabled(if: Place.has("make"), "make is not installed"))
+@Suite(.inTurn, .serialized, .timeLimit(.minutes(2)), .enabled(if: Place.has("make"), "make is not installed"))
 struct InstallTests {
     private static let root =
         #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
@@ -61,7 +61,7 @@ struct InstallTests {
             ].map { contents(of: "\(prefix)/\($0)") }
             for verb in ["serve", "connect"] {
                 let help = try await pier(verb, "--help").output
-                let options = help.matches(of: /--([a-z][a-z-]+)/).map { String($0.1) }
+                let options = help.matches(of: /--([a-z][a-z0-9-]+)/).map { String($0.1) }
                 #expect(options.count > 7)
                 let manual = contents(of: "\(prefix)/share/man/man1/pier-\(verb).1")
                 for option in Set(options) {

@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// Line 11 of the contract: limits.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct LimitTests {
+@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct LimitTests {
     @Test(arguments: ["tasks", "threads"])
     func theClientAboveTheLimitQueuesUntilOneLeaves(model: String) async throws {
         try await serving("--model", model, "--max-clients", "2") { server in

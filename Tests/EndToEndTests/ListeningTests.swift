@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// Line 5 of the contract: what a server tells, when and where.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct ListeningTests {
+@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct ListeningTests {
     @Test(arguments: ["tasks", "threads", "blocking"])
     func eachEndpointIsToldWhileTheServerRunsAndAnswers(model: String) async throws {
         let path = temporaryPath("sock")

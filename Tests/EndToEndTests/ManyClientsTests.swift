@@ -8,7 +8,7 @@ import TestSupport
 #endif
 
 /// The tutorial's last sentence, answered: every client at once, and none at the cost of another.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct ManyClientsTests {
+@Suite(.inTurn, .serialized, .timeLimit(.minutes(3))) struct ManyClientsTests {
     @Test(arguments: ["tasks", "threads"])
     func aHundredSilentClientsDoNotDelayTheNext(model: String) async throws {
         try await serving("--model", model) { server in

@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// The services besides echo, over TCP and Unix at once, in every way to wait.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct ServiceTests {
+@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct ServiceTests {
     private static let models = ["tasks", "threads", "blocking"]
 
     /// Runs a service on a TCP port and a path.

@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// What happens when descriptors run out.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct ShortageTests {
+@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct ShortageTests {
     private func limited(_ count: Int) -> [String] { ["sh", "-c", "ulimit -n \(count); exec \"$@\"", "sh"] }
 
     @Test(arguments: ["tasks", "threads"])

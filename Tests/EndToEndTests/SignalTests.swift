@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// Lines 4 and 8 of the contract: what signals do, and the exit codes that come of them.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct SignalTests {
+@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct SignalTests {
     private static let models = ["tasks", "threads", "blocking"]
     private static let signals: [(number: CInt, code: CInt)] = [(SIGINT, 130), (SIGTERM, 143)]
 

@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// Lines 10 and 12 of the contract: what standard input and output may be, and how they are treated.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct StandardStreamTests {
+@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct StandardStreamTests {
     @Test func bytesOfEveryValueGoToAPipeAsTheyAre() async throws {
         let path = temporaryPath("in")
         let sent =

@@ -2,7 +2,7 @@ import Testing
 import TestSupport
 
 /// The tutorial's own two programs, and the tools that everybody has, talk to Pier unchanged.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct TutorialTests {
+@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct TutorialTests {
     /// The tutorial's server, with its indentation and another port.
     private static func server(_ port: UInt16) -> String {
         """

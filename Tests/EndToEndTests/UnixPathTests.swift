@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// Line 9 of the contract: what becomes of a Unix listener's path.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct UnixPathTests {
+@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct UnixPathTests {
     private static let models = ["tasks", "threads", "blocking"]
 
     private func exists(_ path: String) -> Bool { lstatMode(path) != nil }

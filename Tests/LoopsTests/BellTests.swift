@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Waiting for another's word, in tasks and in threads.
-@Suite(.timeLimit(.minutes(2))) struct BellTests {
+@Suite(.inTurn, .timeLimit(.minutes(2))) struct BellTests {
     @Test(arguments: [Deadline.never, .after(.seconds(3_600))])
     func aRingBeforeTheWaitEndsIt(deadline: Deadline) async throws {
         let bell = Bell()

@@ -1,8 +1,9 @@
 @testable import Loops
 import Testing
+import TestSupport
 
 /// The arithmetic of moments.
-@Suite struct DeadlineTests {
+@Suite(.inTurn) struct DeadlineTests {
     @Test(
         arguments: [
             (.zero, 0), (.nanoseconds(1), 1), (.seconds(1), 1_000_000_000), (.milliseconds(1500), 1_500_000_000),

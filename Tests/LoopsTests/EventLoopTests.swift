@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A loop as the executor of tasks: where they run, in what order, and that every one of them does.
-@Suite(.timeLimit(.minutes(2))) struct EventLoopTests {
+@Suite(.inTurn, .timeLimit(.minutes(2))) struct EventLoopTests {
     /// The ways in which a task gives up its thread for a while.
     enum Pause: CaseIterable, Sendable {
         case yield, nonisolatedCall, concurrentCall, actorCall, groupChild, discardingGroupChild, asyncLet
@@ -169,7 +169,7 @@ import Testing
 }
 
 /// A loop whose queue of jobs is never empty.
-@Suite(.timeLimit(.minutes(2))) struct EventLoopFairnessTests {
+@Suite(.inTurn, .timeLimit(.minutes(2))) struct EventLoopFairnessTests {
     /// Runs `body` beside tasks that always have something to do.
     private func besideBusyTasks(_ body: @escaping @Sendable (EventLoop) async throws -> Void) async throws {
         try await withLoop { loop in

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What other threads hand to a loop.
-@Suite(.timeLimit(.minutes(2))) struct RemoteQueueTests {
+@Suite(.inTurn, .timeLimit(.minutes(2))) struct RemoteQueueTests {
     @Test func whatIsTakenOutComesInTheOrderItWasPutIn() {
         let shared = Shared()
         let log = Notes<Int>()

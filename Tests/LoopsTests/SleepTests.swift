@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// `EventLoop.sleep`, on a loop and off it.
-@Suite(.timeLimit(.minutes(2))) struct SleepTests {
+@Suite(.inTurn, .timeLimit(.minutes(2))) struct SleepTests {
     @Test(arguments: [0, 1, 20, 60], [true, false])
     func aSleepLastsAsLongAsItWasAskedToAndNotMuchLonger(milliseconds: Int, isOnLoop: Bool) async throws {
         try await withLoop { loop in

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// The heap against a plain list that is searched.
-@Suite struct TimerHeapTests {
+@Suite(.inTurn) struct TimerHeapTests {
     @Test(arguments: [1, 2, 3, 4] as [UInt64])
     func aHeapDoesAsASortedListDoes(seed: UInt64) {
         var random = SeededGenerator(seed: seed)

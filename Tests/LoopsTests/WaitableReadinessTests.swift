@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// What ends a wait for a descriptor, in a task and in a thread.
-@Suite(.timeLimit(.minutes(2))) struct WaitableReadinessTests {
+@Suite(.inTurn, .timeLimit(.minutes(2))) struct WaitableReadinessTests {
     @Test func aTaskIsWokenOnItsLoopWhenTheSocketIsReady() async throws {
         try await withLoop { loop in
             let pair = try WaitablePair()

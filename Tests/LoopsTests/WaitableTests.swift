@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// A descriptor's turns, uses and end.
-@Suite(.timeLimit(.minutes(2))) struct WaitableTests {
+@Suite(.inTurn, .timeLimit(.minutes(2))) struct WaitableTests {
     @Test func oneHolderADirectionAndTheOtherDirectionIsFree() throws {
         let pair = try WaitablePair()
         defer { pair.close() }

@@ -1,8 +1,9 @@
 @testable import PierKit
 import Testing
+import TestSupport
 
 /// How a peer's bytes become text that a terminal can be given.
-@Suite struct DisplayTests {
+@Suite(.inTurn) struct DisplayTests {
     private func shown(_ text: String, keepsLines: Bool = false) -> String? {
         shown(Array(text.utf8), keepsLines: keepsLines)
     }

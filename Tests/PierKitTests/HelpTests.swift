@@ -1,9 +1,10 @@
 import ArgumentParser
 @testable import PierKit
 import Testing
+import TestSupport
 
 /// The page of help, rendered here from the parser's data.
-@Suite struct HelpTests {
+@Suite(.inTurn) struct HelpTests {
     @Test(.enabled(if: Language.current == .english, "the locale is Chinese"), arguments: [60, 80, 100, 200])
     func inEnglishItIsWhatTheParserSaysAndThenTheExamples(columns: Int) throws {
         let root = try #require(HelpPage(nil)).rendered(columns: columns)

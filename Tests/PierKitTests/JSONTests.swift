@@ -1,8 +1,9 @@
 @testable import PierKit
 import Testing
+import TestSupport
 
 /// The little JSON that is written and read here.
-@Suite struct JSONTests {
+@Suite(.inTurn) struct JSONTests {
     @Test(arguments: (0...0x1f).map { UInt32($0) } + [0x7f, 0x80, 0x85, 0x9f, 0x61c, 0x2028, 0x202e, 0x2066])
     func aControlIsWrittenWithItsNumber(value: UInt32) throws {
         let scalar = try #require(Unicode.Scalar(value))

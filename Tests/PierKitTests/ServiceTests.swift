@@ -1,8 +1,9 @@
 @testable import PierKit
 import Testing
+import TestSupport
 
 /// What the services send, byte by byte.
-@Suite struct ServiceTests {
+@Suite(.inTurn) struct ServiceTests {
     @Test func theCharacterGeneratorRotatesTheNinetyFivePrintableCharacters() {
         let lines = String(decoding: Chargen.lines, as: UTF8.self).split(separator: "\r\n").map { Array($0.utf8) }
         #expect(Chargen.lines.count == 95 * 74)

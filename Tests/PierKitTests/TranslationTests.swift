@@ -1,9 +1,10 @@
 @testable import PierKit
 import SocketCore
 import Testing
+import TestSupport
 
 /// That nothing the library says stays without its Chinese.
-@Suite struct TranslationTests {
+@Suite(.inTurn) struct TranslationTests {
     @Test(arguments: [
         "", "localhost", ":", "127.0.0.1:65536", "127.0.0.1:080", "127.1:80", "[::1", "[::1]", "[x]:80", "[::1%]:80",
         "[::1%nosuchif0]:80", "::1", "fe80::1%eth0", "1:2:3", "gopher://a:80", "tc://a:80", "TCP://a:80", "unix://a",

@@ -1,8 +1,9 @@
 @testable import PierKit
 import Testing
+import TestSupport
 
 /// The values that flags take.
-@Suite struct ValuesTests {
+@Suite(.inTurn) struct ValuesTests {
     @Test(arguments: [
         ("500ms", Duration.milliseconds(500)), ("2s", .seconds(2)), ("5m", .seconds(300)), ("1h", .seconds(3600)),
         ("0s", .zero),
@@ -38,7 +39,7 @@ import Testing
 }
 
 /// The language of the dialogue.
-@Suite struct LanguageTests {
+@Suite(.inTurn) struct LanguageTests {
     @Test(arguments: ["zh", "zh_CN.UTF-8", "zh_TW", "zh-Hans", "zh_HK.big5hkscs", "zh@pinyin", "zh.UTF-8"])
     func aChineseLocaleSpeaksChinese(locale: String) {
         #expect(Language.of(locale: locale) == .chinese)

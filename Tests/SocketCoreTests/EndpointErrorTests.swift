@@ -1,8 +1,9 @@
 import SocketCore
 import Testing
+import TestSupport
 
 /// Every way to write an endpoint wrong: where the error points, and that it says what would be right.
-@Suite struct EndpointErrorTests {
+@Suite(.inTurn) struct EndpointErrorTests {
     @Test(arguments: [
         ("", 0, "empty"), ("localhost", 9, "port is missing"), ("127.0.0.1", 9, "port is missing"),
         ("localhost:", 10, "port is missing"), (":", 1, "port is missing"), ("tcp://", 6, "port is missing"),

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What holds for every endpoint: it prints so that it parses back, and no text whatever makes the parser trap.
-@Suite struct EndpointRoundTripTests {
+@Suite(.inTurn) struct EndpointRoundTripTests {
     @Test(arguments: [
         ("127.0.0.5:8520", "tcp://127.0.0.5:8520"), ("localhost:80", "tcp://localhost:80"), (":80", "tcp://:80"),
         ("udp://:7", "udp://:7"), ("[0:0::1]:80", "tcp://[::1]:80"), ("[fe80::1%251]:80", "tcp://[fe80::1%lo]:80"),

@@ -1,8 +1,9 @@
 import SocketCore
 import Testing
+import TestSupport
 
 /// Every form of the grammar, and what it means.
-@Suite struct EndpointTests {
+@Suite(.inTurn) struct EndpointTests {
     @Test(
         arguments: [
             ("127.0.0.5:8520", .tcp, .ipv4(ip("127.0.0.5"), port: 8520)),

@@ -1,8 +1,9 @@
 import SocketCore
 import Testing
+import TestSupport
 
 /// What may reach a terminal, and the nearest word.
-@Suite struct EscapingTests {
+@Suite(.inTurn) struct EscapingTests {
     @Test(arguments: [
         ("", ""), ("hello,world!", "hello,world!"), ("嗨 é 🛥", "嗨 é 🛥"), ("a\\b", "a\\b"),
         ("\0", "\\x00"), ("\u{7}", "\\x07"), ("\u{8}", "\\x08"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"),

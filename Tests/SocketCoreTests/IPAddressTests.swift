@@ -2,7 +2,7 @@ import SocketCore
 import TestSupport
 import Testing
 
-@Suite struct IPv4AddressTests {
+@Suite(.inTurn) struct IPv4AddressTests {
     @Test(
         arguments: [
             ("127.0.0.1", 0x7f00_0001), ("0.0.0.0", 0), ("255.255.255.255", 0xffff_ffff), ("1.2.3.4", 0x0102_0304),
@@ -46,7 +46,7 @@ import Testing
     }
 }
 
-@Suite struct IPv6AddressTests {
+@Suite(.inTurn) struct IPv6AddressTests {
     // The left is what a person may write, the right what RFC 5952 recommends.
     @Test(arguments: [
         ("::", "::"), ("::1", "::1"), ("0:0:0:0:0:0:0:1", "::1"), ("2001:DB8::1", "2001:db8::1"),

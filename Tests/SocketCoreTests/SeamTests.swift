@@ -10,7 +10,7 @@ import Testing
 #endif
 
 /// The one seam between Pier and the kernel, and the descriptors that pass through it.
-@Suite struct SeamTests {
+@Suite(.inTurn) struct SeamTests {
     @Test func aCallThatIsFailedIsNotMade() async throws {
         try await audited { ledger in
             ledger.make(.socket, .fail(.tooManyOpenFiles))
@@ -154,7 +154,7 @@ import Testing
     }
 }
 
-@Suite struct DescriptorTests {
+@Suite(.inTurn) struct DescriptorTests {
     @Test func aDescriptorIsClosedOnceByItsLastOwner() async throws {
         try await audited { ledger in
             let raw = use(try System.socket(family: AF_INET))

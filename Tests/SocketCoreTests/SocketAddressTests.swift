@@ -1,5 +1,6 @@
 @testable import SocketCore
 import Testing
+import TestSupport
 
 #if canImport(Glibc)
     import Glibc
@@ -8,7 +9,7 @@ import Testing
 #endif
 
 /// Addresses to the kernel and back.
-@Suite struct SocketAddressTests {
+@Suite(.inTurn) struct SocketAddressTests {
     @Test(arguments: [
         "127.0.0.1:0", "255.255.255.255:65535", "0.0.0.0:1", "[::1]:80", "[::]:0", "[fe80::1%lo]:80",
         "[fe80::1%77777]:9",
@@ -99,7 +100,7 @@ import Testing
     }
 }
 
-@Suite struct UnixAddressTests {
+@Suite(.inTurn) struct UnixAddressTests {
     @Test(arguments: [(0, false), (1, true), (107, true), (108, false), (109, false), (300, false)])
     func aPathAndANameHaveOneTo107Bytes(count: Int, isTaken: Bool) {
         let text = String(repeating: "a", count: count)

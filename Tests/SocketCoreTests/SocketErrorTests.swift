@@ -1,9 +1,10 @@
 import SocketCore
 import SystemPackage
 import Testing
+import TestSupport
 
 /// Errors as sentences.
-@Suite struct SocketErrorTests {
+@Suite(.inTurn) struct SocketErrorTests {
     @Test(
         arguments: [
             (.connect, .system(.connectionRefused), "127.0.0.1:9", "connect tcp 127.0.0.1:9: connection refused"),

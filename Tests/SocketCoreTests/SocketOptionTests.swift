@@ -10,7 +10,7 @@ import Testing
 #endif
 
 /// Typed options, on real sockets.
-@Suite struct SocketOptionTests {
+@Suite(.inTurn) struct SocketOptionTests {
     @Test(arguments: ["keepAlive", "reuseAddress", "reusePort", "noDelay", "urgentInline"])
     func aSwitchIsOffUntilItIsSetAndCanBeSetBack(name: String) async throws {
         let options: [String: SocketOption<Bool>] = [

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Clients that went away while they queued, and shortages while accepting.
-@Suite struct AcceptingFaultTests {
+@Suite(.inTurn) struct AcceptingFaultTests {
     @Test(arguments: [Errno.connectionAbort, .protocolError, .hostIsDown, .networkDown, .noRouteToHost], Face.allCases)
     func aClientThatWentAwayWhileItQueuedIsPassedOver(_ errno: Errno, _ face: Face) async throws {
         try await trial { ledger in

@@ -1,8 +1,9 @@
 import Sockets
 import Testing
+import TestSupport
 
 /// The order in which the addresses of a name are tried.
-@Suite("RFC 8305, 4: the order of addresses") struct AddressListTests {
+@Suite("RFC 8305, 4: the order of addresses", .inTurn) struct AddressListTests {
     private func order(_ texts: [String]) throws -> [String] {
         let list = try #require(AddressList(interleaving: try texts.map { try SocketAddress("\($0):80") }))
         return ([list.first] + list.others).map { String("\($0)".dropLast(3)) }

@@ -10,7 +10,7 @@ import Testing
 #endif
 
 /// Connections made elsewhere, their options, and who the peer is.
-@Suite struct AdoptingTests {
+@Suite(.inTurn) struct AdoptingTests {
     @Test(arguments: Face.allCases)
     func aPairIsTwoEndsOfOneStream(_ face: Face) async throws {
         try await trial { _ in

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A cancelled task does not go on waiting, whatever it waits for.
-@Suite struct CancellationTests {
+@Suite(.inTurn) struct CancellationTests {
     @Test(arguments: Kind.allCases)
     func aCancelledReceiveFailsAndTheConnectionLivesOn(_ kind: Kind) async throws {
         try await trial(over: kind) { ledger, client, server, listener in

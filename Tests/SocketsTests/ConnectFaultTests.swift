@@ -14,7 +14,9 @@ private func networkTrial(_ body: @escaping @Sendable (Ledger, Network) async th
     }
 }
 
-@Suite("B2: a blackholed connect", .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .timeLimit(.minutes(5)))
+@Suite(
+    "B2: a blackholed connect", .inTurn, .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
+    .timeLimit(.minutes(5)))
 struct BlackholedConnectTests {
     @Test(arguments: Face.allCases, ["10.77.0.2:8520", "[fd77::2]:8520"])
     func theTimeOutIsHonoured(_ face: Face, _ endpoint: String) async throws {
@@ -57,7 +59,7 @@ struct BlackholedConnectTests {
 }
 
 @Suite(
-    "B3: a connect that the network refuses", .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
+    "B3: a connect that the network refuses", .inTurn, .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
     .timeLimit(.minutes(5)))
 struct RefusedByTheNetworkTests {
     @Test(
@@ -101,7 +103,7 @@ struct RefusedByTheNetworkTests {
 }
 
 @Suite(
-    "B18: all local ports are in use", .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
+    "B18: all local ports are in use", .inTurn, .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
     .timeLimit(.minutes(5)))
 struct PortsUsedUpTests {
     private static let ports = 10
@@ -161,7 +163,8 @@ struct PortsUsedUpTests {
     }
 }
 
-@Suite("B20: no IPv6 at all", .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .timeLimit(.minutes(5)))
+@Suite(
+    "B20: no IPv6 at all", .inTurn, .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .timeLimit(.minutes(5)))
 struct WithoutIPv6Tests {
     @Test(arguments: Face.allCases, ["[::1]:8520", "[fd77::2]:8520"])
     func connectingFallsBackToIPv4(_ face: Face, _ six: String) async throws {
@@ -187,7 +190,9 @@ struct WithoutIPv6Tests {
     }
 }
 
-@Suite("B21: a link-local zone", .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .timeLimit(.minutes(5)))
+@Suite(
+    "B21: a link-local zone", .inTurn, .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
+    .timeLimit(.minutes(5)))
 struct LinkLocalTests {
     @Test(arguments: Face.allCases)
     func aZoneIsConnectedToAndPrintedBack(_ face: Face) async throws {
@@ -227,7 +232,7 @@ struct LinkLocalTests {
 }
 
 @Suite(
-    "B22: the first address is dead", .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
+    "B22: the first address is dead", .inTurn, .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
     .timeLimit(.minutes(5)))
 struct FirstAddressDeadTests {
     @Test(arguments: Face.allCases, [true, false])

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Several addresses of one endpoint are raced, as RFC 8305 says.
-@Suite("RFC 8305: several addresses are raced", .timeLimit(.minutes(2)))
+@Suite("RFC 8305: several addresses are raced", .inTurn, .timeLimit(.minutes(2)))
 struct ConnectRaceTests {
     private typealias Lines = Notes<String>
 

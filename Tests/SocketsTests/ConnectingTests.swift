@@ -11,7 +11,7 @@ import Testing
 #endif
 
 /// Ways to a connection, and what it knows of itself.
-@Suite struct ConnectingTests {
+@Suite(.inTurn) struct ConnectingTests {
     @Test(arguments: Kind.allCases, Face.allCases)
     func bothEndsKnowWhoTheyAre(_ kind: Kind, _ face: Face) async throws {
         try await trial { _ in

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// How connections end: over each kind of transport, by both faces.
-@Suite struct ContractClosingTests {
+@Suite(.inTurn) struct ContractClosingTests {
     @Test(arguments: Kind.allCases, Face.allCases)
     func closeEndsAReceiveUnderWayAndThoseThatQueue(_ kind: Kind, _ face: Face) async throws {
         try await trial(over: kind) { ledger, client, server, listener in

@@ -4,7 +4,7 @@ import Testing
 
 /// Deadlines: never early, and not so late that a user would notice. Two processors are shared with other tests, so the
 /// upper bounds only tell an end from a hang.
-@Suite struct ContractDeadlineTests {
+@Suite(.inTurn) struct ContractDeadlineTests {
     static let late = Duration.seconds(45)
 
     @Test(arguments: Kind.allCases, Face.allCases)

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Resets, and the closes that must not become one: over each kind of transport, by both faces.
-@Suite struct ContractResetTests {
+@Suite(.inTurn) struct ContractResetTests {
     @Test(arguments: Kind.allCases, Face.allCases)
     func aResetIsAnErrorBehindTheBytesThatCameBeforeIt(_ kind: Kind, _ face: Face) async throws {
         try await trial(over: kind) { ledger, client, server, listener in

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What every connection carries: over each kind of transport, by both faces.
-@Suite struct ContractTransferTests {
+@Suite(.inTurn) struct ContractTransferTests {
     @Test(arguments: Kind.allCases, Face.allCases)
     func aMebibyteGoesBothWaysAtOnce(_ kind: Kind, _ face: Face) async throws {
         try await trial(over: kind) { ledger, client, server, listener in

@@ -10,7 +10,7 @@ import Testing
 #endif
 
 /// The rule of who may speak when, and the halves.
-@Suite struct DuplexTests {
+@Suite(.inTurn) struct DuplexTests {
     @Test(arguments: Face.allCases)
     func toReceiveOnASendingConnectionIsAnError(_ face: Face) async throws {
         try await trial { _ in

@@ -10,7 +10,7 @@ import Testing
 #endif
 
 /// System calls that fail, come back early or do half of their work: nothing is lost, and nothing else is hurt.
-@Suite struct FaultTests {
+@Suite(.inTurn) struct FaultTests {
     static let bytewise = 3_000
 
     @Test(arguments: Kind.allCases, Face.allCases)

@@ -9,7 +9,7 @@ import Testing
 #endif
 
 /// What is said last, and what it must not be taken for.
-@Suite struct LastWordsTests {
+@Suite(.inTurn) struct LastWordsTests {
     @Test(arguments: [Kind.tcp4, .tcp6], Face.allCases)
     func aResetThatASendHasMetIsNoEndForAReceive(_ kind: Kind, _ face: Face) async throws {
         try await trial(over: kind) { ledger, client, server, listener in

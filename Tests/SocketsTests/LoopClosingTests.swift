@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The end of loops with sockets that live, and the number of descriptors after many clients.
-@Suite struct LoopClosingTests {
+@Suite(.inTurn) struct LoopClosingTests {
     @Test(arguments: Kind.allCases)
     func closingAGroupEndsAllThatWaitsInItOnce(_ kind: Kind) async throws {
         try await trial { ledger in

@@ -10,7 +10,7 @@ import Testing
 #endif
 
 /// Who closes what, and when.
-@Suite struct OwnershipTests {
+@Suite(.inTurn) struct OwnershipTests {
     @Test(arguments: Kind.allCases)
     func aConnectionThatIsLetGoIsClosed(_ kind: Kind) async throws {
         try await trial { ledger in

@@ -5,7 +5,7 @@ import Testing
 
 /// Ends that race with what they end. Each wait must end exactly once: a continuation resumed twice traps in debug builds,
 /// and one never resumed is a test that does not end.
-@Suite struct RacingTests {
+@Suite(.inTurn) struct RacingTests {
     private let rounds = 700
 
     @Test(arguments: Kind.allCases, Face.allCases)

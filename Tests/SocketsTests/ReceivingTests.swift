@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The forms of receiving above `receive(upTo:)`: an exact number, lines, sequences, a caller's buffer.
-@Suite struct ReceivingTests {
+@Suite(.inTurn) struct ReceivingTests {
     @Test(arguments: Kind.allCases, Face.allCases)
     func anExactNumberIsGatheredFromPiecesAndTheRestStays(_ kind: Kind, _ face: Face) async throws {
         try await trial(over: kind) { ledger, client, server, listener in

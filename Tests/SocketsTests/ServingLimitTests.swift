@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// How many clients `serve` takes, where they run, and how long they may be silent.
-@Suite struct ServingLimitTests {
+@Suite(.inTurn) struct ServingLimitTests {
     @Test(arguments: Kind.allCases)
     func atTheLimitTheNextClientQueuesUntilOneLeaves(_ kind: Kind) async throws {
         try await trial { ledger in

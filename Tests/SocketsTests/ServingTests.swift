@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// `serve`: every client at once, and how it ends.
-@Suite struct ServingTests {
+@Suite(.inTurn) struct ServingTests {
     @Test(arguments: Kind.allCases)
     func everyClientIsServedThoughOthersSayNothing(_ kind: Kind) async throws {
         try await trial { _ in

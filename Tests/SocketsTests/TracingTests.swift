@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What a trace tells: the tutorial's four stages, each wait, and how each verb ended.
-@Suite struct TracingTests {
+@Suite(.inTurn) struct TracingTests {
     private typealias Lines = Notes<String>
 
     private func trace(to lines: Notes<String>) -> Trace { .lines { lines.add($0) } }

@@ -10,7 +10,7 @@ import Testing
 #endif
 
 /// The file of a Unix listener: whose it is, who may use it, and who removes it.
-@Suite struct UnixPathTests {
+@Suite(.inTurn) struct UnixPathTests {
     @Test func itIsThereWhileTheListenerIs() async throws {
         try await trial { _ in
             let path = temporaryPath("sock")

@@ -6,7 +6,7 @@ import Testing
     import Musl
 #endif
 
-@Suite("G4: the wall clock jumps", .serialized, .timeLimit(.minutes(1)))
+@Suite("G4: the wall clock jumps", .inTurn, .serialized, .timeLimit(.minutes(1)))
 struct WallClockTests {
     @Test(
         .enabled(if: WallClockTests.library != nil, "faketime is not installed"), arguments: ["tasks", "threads"])
@@ -51,7 +51,7 @@ struct WallClockTests {
 }
 
 /// Not one after another: each waits for its time.
-@Suite("G5: the monotonic clock passes 2^31 and 2^32 milliseconds", .timeLimit(.minutes(1)))
+@Suite("G5: the monotonic clock passes 2^31 and 2^32 milliseconds", .inTurn, .timeLimit(.minutes(1)))
 struct MonotonicClockTests {
     /// What the clock shows, in milliseconds, a moment after the server has started: within the wait that is measured. The
     /// last is as far as the kernel lets it be set.
@@ -83,7 +83,7 @@ struct MonotonicClockTests {
     }()
 }
 
-@Suite("G6: a server that is stopped for longer than its time-outs", .serialized, .timeLimit(.minutes(1)))
+@Suite("G6: a server that is stopped for longer than its time-outs", .inTurn, .serialized, .timeLimit(.minutes(1)))
 struct StoppedServerTests {
     /// With tasks more than a loop is told of at once.
     @Test(arguments: [("tasks", 300), ("threads", 50)])
@@ -119,7 +119,7 @@ struct StoppedServerTests {
     }
 }
 
-@Suite("G7: too little processor time", .serialized, .timeLimit(.minutes(1)))
+@Suite("G7: too little processor time", .inTurn, .serialized, .timeLimit(.minutes(1)))
 struct StarvedServerTests {
     @Test(.enabled(if: Place.has("taskset"), "taskset is not installed"), arguments: ["tasks", "threads"])
     func nobodyTimesOutWhoKeepsSpeaking(model: String) async throws {

@@ -6,7 +6,7 @@ import Testing
     import Musl
 #endif
 
-@Suite("B12: a thousand clients that send a byte now and then", .serialized, .timeLimit(.minutes(2)))
+@Suite("B12: a thousand clients that send a byte now and then", .inTurn, .serialized, .timeLimit(.minutes(2)))
 struct SlowClientTests {
     /// "Now and then" is more rarely than the idle time; each has had its first byte back when the time begins.
     @Test(arguments: ["tasks", "threads"])
@@ -49,7 +49,7 @@ struct SlowClientTests {
     }
 }
 
-@Suite("B30: many clients that come and go", .serialized, .timeLimit(.minutes(2)))
+@Suite("B30: many clients that come and go", .inTurn, .serialized, .timeLimit(.minutes(2)))
 struct ChurnTests {
     /// What the allocators may keep, besides what is theirs from the start.
     private static let slack = 4 << 20
@@ -97,7 +97,7 @@ struct ChurnTests {
     }
 }
 
-@Suite("G2: clients that never read", .serialized, .timeLimit(.minutes(2)))
+@Suite("G2: clients that never read", .inTurn, .serialized, .timeLimit(.minutes(2)))
 struct UnreadMemoryTests {
     /// What is held for each of them in user space: one message, and its task or thread with the connection.
     @Test(arguments: [("tasks", 1000, 8192), ("threads", 200, 65536)])
@@ -131,7 +131,7 @@ struct UnreadMemoryTests {
     }
 }
 
-@Suite("G8: thousands of bad clients", .serialized, .timeLimit(.minutes(2)))
+@Suite("G8: thousands of bad clients", .inTurn, .serialized, .timeLimit(.minutes(2)))
 struct BadClientTests {
     private static let count = 3000
 

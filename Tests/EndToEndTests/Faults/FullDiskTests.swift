@@ -12,7 +12,8 @@ private let mayMount =
     && system("unshare -m mount -t tmpfs -o size=64k pier /mnt 2> /dev/null") == 0
 
 @Suite(
-    "G9: the disk is full", .serialized, .enabled(if: mayMount, "mounting is not allowed here"), .timeLimit(.minutes(1))
+    "G9: the disk is full", .inTurn, .serialized, .enabled(if: mayMount, "mounting is not allowed here"),
+    .timeLimit(.minutes(1))
 )
 struct FullDiskTests {
     /// A file system of 64 KiB that only the command sees, with its output or its log on it.

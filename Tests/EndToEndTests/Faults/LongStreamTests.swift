@@ -7,7 +7,7 @@ import Testing
     import Musl
 #endif
 
-@Suite("B24: a stream of more than 4 GiB", .serialized, .timeLimit(.minutes(5)))
+@Suite("B24: a stream of more than 4 GiB", .inTurn, .serialized, .timeLimit(.minutes(5)))
 struct LongStreamTests {
     // Over 2^32 by little, where the tests are optimized; else over 2^31, which is long enough for a number of 32 bits to run
     // over. With something to see at these borders, in a file that takes no room on the disk.

@@ -6,7 +6,7 @@ import Testing
     import Musl
 #endif
 
-@Suite("F9: the terminal is left as it was", .serialized, .timeLimit(.minutes(1)))
+@Suite("F9: the terminal is left as it was", .inTurn, .serialized, .timeLimit(.minutes(1)))
 struct TerminalFaultTests {
     /// The last is a crash: nothing of the command runs after it.
     @Test(arguments: [SIGINT, SIGTERM, SIGQUIT, SIGSEGV, SIGKILL], ["full", "half"])

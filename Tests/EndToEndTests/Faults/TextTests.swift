@@ -6,7 +6,7 @@ import Testing
     import Musl
 #endif
 
-@Suite("F5: CR, LF, CR LF and NUL", .serialized, .timeLimit(.minutes(1)))
+@Suite("F5: CR, LF, CR LF and NUL", .inTurn, .serialized, .timeLimit(.minutes(1)))
 struct LineEndTests {
     /// A line ends with LF or CR LF, which is not sent. Everything else of it is, NUL and a CR in its middle too.
     @Test(arguments: [
@@ -67,7 +67,7 @@ struct LineEndTests {
     }
 }
 
-@Suite("F8: the end of the input, beside other programs", .serialized, .timeLimit(.minutes(2)))
+@Suite("F8: the end of the input, beside other programs", .inTurn, .serialized, .timeLimit(.minutes(2)))
 struct InputEndTests {
     fileprivate static let hasTools = ["nc", "ncat", "socat"].allSatisfy { Place.has($0) }
     private static let question = String(repeating: "how deep is the water?\n", count: 5000)

@@ -6,7 +6,7 @@ import Testing
     import Musl
 #endif
 
-@Suite("A18: no threads left to start with", .serialized, .timeLimit(.minutes(1)))
+@Suite("A18: no threads left to start with", .inTurn, .serialized, .timeLimit(.minutes(1)))
 struct ThreadLimitTests {
     /// A limit that binds everybody but root; so nobody is who runs it.
     private func launcher(_ threads: Int) -> [String] {

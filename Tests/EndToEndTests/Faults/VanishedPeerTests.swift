@@ -7,7 +7,8 @@ import Testing
 #endif
 
 @Suite(
-    "B10: the other machine is gone without a word", .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
+    "B10: the other machine is gone without a word", .inTurn,
+    .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
     .timeLimit(.minutes(2)))
 struct VanishedPeerTests {
     @Test(arguments: ["full", "half", "receive"])
@@ -79,7 +80,7 @@ struct VanishedPeerTests {
 }
 
 @Suite(
-    "B26: packets that are too large for the way", .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
+    "B26: packets that are too large for the way", .inTurn, .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
     .timeLimit(.minutes(2)))
 struct SmallPacketTests {
     private static let size = 1 << 20
@@ -139,7 +140,7 @@ struct SmallPacketTests {
 }
 
 @Suite(
-    "B27: the cable is pulled, and put back", .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
+    "B27: the cable is pulled, and put back", .inTurn, .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
     .timeLimit(.minutes(2)))
 struct PulledCableTests {
     @Test func aShortBreakIsSurvived() async throws {

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A socket on every address of this machine: who asks at one of them is answered from that one.
-@Suite struct DatagramAnyAddressTests {
+@Suite(.inTurn) struct DatagramAnyAddressTests {
     static let places = ["udp://:0", "udp://0.0.0.0:0"]
 
     @Test(arguments: places, ["127.0.0.1", "127.0.0.5"])

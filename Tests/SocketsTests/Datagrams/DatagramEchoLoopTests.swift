@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// One datagram with a forged sender is enough to start two echo servers on each other (CVE-2024-2169).
-@Suite("C7: two servers that answer each other", .enabled(if: Spoofer.isAvailable, "\(Spoofer.whyNot)"))
+@Suite("C7: two servers that answer each other", .inTurn, .enabled(if: Spoofer.isAvailable, "\(Spoofer.whyNot)"))
 struct DatagramEchoLoopTests {
     @Test(arguments: [64, 255] as [UInt8])
     func fallSilentWhenTheLastHopIsUsedUp(_ hops: UInt8) async throws {

@@ -10,7 +10,7 @@ import Testing
 #endif
 
 /// System calls that fail, come back early or do half of their work: nothing is lost, and nothing else is hurt.
-@Suite struct DatagramFaultTests {
+@Suite(.inTurn) struct DatagramFaultTests {
     @Test(arguments: DatagramKind.allCases, Face.allCases)
     func interruptedCallsAreRepeated(_ kind: DatagramKind, _ face: Face) async throws {
         try await trial { ledger in

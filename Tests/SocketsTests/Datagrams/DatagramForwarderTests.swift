@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// A network that loses, doubles and swaps, seeded so that a failure can be run again.
-@Suite("C5: datagrams that are lost, doubled or come out of order")
+@Suite("C5: datagrams that are lost, doubled or come out of order", .inTurn)
 struct DatagramForwarderTests {
     @Test(arguments: DatagramKind.udp, [1, 2, 3] as [UInt64])
     func comeAsTheNetworkMadeThemAndNeverMixed(_ kind: DatagramKind, _ seed: UInt64) async throws {

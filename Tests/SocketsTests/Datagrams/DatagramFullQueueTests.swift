@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A Unix receiver keeps ten datagrams (net.unix.max_dgram_qlen), and nobody can be polled for its room.
-@Suite("D8: a Unix receiver whose queue is full")
+@Suite("D8: a Unix receiver whose queue is full", .inTurn)
 struct DatagramFullQueueTests {
     /// Who sends into the full queue: a socket connected to the receiver, or one that is bound and names it.
     enum Sender: String, CaseIterable { case connected, bound }

@@ -3,7 +3,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-@Suite("C9: one datagram to all")
+@Suite("C9: one datagram to all", .inTurn)
 struct DatagramBroadcastTests {
     /// The loopback has a broadcast address of its own, so this needs no network.
     @Test(arguments: Face.allCases)
@@ -89,7 +89,7 @@ struct DatagramBroadcastTests {
     }
 }
 
-@Suite("C9: one datagram to a group")
+@Suite("C9: one datagram to a group", .inTurn)
 struct DatagramGroupTests {
     static let loopback = 1 as UInt32
 

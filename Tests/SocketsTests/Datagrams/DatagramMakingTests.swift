@@ -9,7 +9,7 @@ import Testing
 #endif
 
 /// Binding and connecting: where a datagram socket can be, and what is refused.
-@Suite struct DatagramMakingTests {
+@Suite(.inTurn) struct DatagramMakingTests {
     @Test(arguments: DatagramKind.allCases)
     func aBoundSocketTellsWhereItIs(_ kind: DatagramKind) async throws {
         try await trial { _ in

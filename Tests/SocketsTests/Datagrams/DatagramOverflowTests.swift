@@ -3,7 +3,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-@Suite("C8: more datagrams than the kernel keeps")
+@Suite("C8: more datagrams than the kernel keeps", .inTurn)
 struct DatagramOverflowTests {
     @Test(arguments: DatagramKind.udp, Face.allCases)
     func areCountedAsDropped(_ kind: DatagramKind, _ face: Face) async throws {

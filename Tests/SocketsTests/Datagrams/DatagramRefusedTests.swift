@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The kernel tells of an unreachable port with the next call, and only to a connected socket (ICMP, RFC 1122).
-@Suite("C4: a peer that is gone")
+@Suite("C4: a peer that is gone", .inTurn)
 struct DatagramRefusedTests {
     @Test(arguments: DatagramKind.udp, Face.allCases)
     func failsALaterReceiveAndTheSocketLives(_ kind: DatagramKind, _ face: Face) async throws {

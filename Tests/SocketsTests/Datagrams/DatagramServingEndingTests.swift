@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// How a datagram server ends: what is still answered, and that nothing is left.
-@Suite struct DatagramServingEndingTests {
+@Suite(.inTurn) struct DatagramServingEndingTests {
     /// What is in the sessions when it stops is answered; the bodies see their end after it.
     @Test(arguments: DatagramKind.allCases)
     func stopReceivingLetsSessionsAnswerWhatTheyHave(_ kind: DatagramKind) async throws {

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// What a datagram server gives at most, to whomever.
-@Suite struct DatagramServingLimitTests {
+@Suite(.inTurn) struct DatagramServingLimitTests {
     @Test(arguments: DatagramKind.allCases)
     func atTheLimitTheOneThatIsSilentForLongestMakesRoom(_ kind: DatagramKind) async throws {
         try await trial { _ in
@@ -172,7 +172,7 @@ import Testing
     }
 }
 
-@Suite("C6: many senders that were never there")
+@Suite("C6: many senders that were never there", .inTurn)
 struct ManySendersTests {
     static let senders = 5_000
 

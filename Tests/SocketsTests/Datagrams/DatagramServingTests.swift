@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// `serve` for datagrams: a session for each sender, in which only his come.
-@Suite struct DatagramServingTests {
+@Suite(.inTurn) struct DatagramServingTests {
     @Test(arguments: DatagramKind.allCases)
     func eachSenderHasASessionOfHisOwn(_ kind: DatagramKind) async throws {
         try await trial { _ in

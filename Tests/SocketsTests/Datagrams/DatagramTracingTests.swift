@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What a trace tells of datagrams: the stages, each wait, and how each verb ended.
-@Suite struct DatagramTracingTests {
+@Suite(.inTurn) struct DatagramTracingTests {
     private func trace(to lines: Notes<String>) -> Trace { .lines { lines.add($0) } }
 
     @Test(arguments: DatagramKind.allCases, Face.allCases)

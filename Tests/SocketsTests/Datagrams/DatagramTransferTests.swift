@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Borders are kept: one send is one receive, in order on one machine.
-@Suite struct DatagramTransferTests {
+@Suite(.inTurn) struct DatagramTransferTests {
     @Test(arguments: DatagramKind.allCases, Face.allCases)
     func oneSendIsOneReceiveOfAnySize(_ kind: DatagramKind, _ face: Face) async throws {
         try await trial(over: kind) { _, client, server in
@@ -134,7 +134,7 @@ import Testing
     }
 }
 
-@Suite("C1: a datagram of no bytes is a datagram")
+@Suite("C1: a datagram of no bytes is a datagram", .inTurn)
 struct EmptyDatagramTests {
     @Test(arguments: DatagramKind.allCases, Face.allCases)
     func itComesBetweenTheOthers(_ kind: DatagramKind, _ face: Face) async throws {
@@ -171,7 +171,7 @@ struct EmptyDatagramTests {
     }
 }
 
-@Suite("C2: a datagram longer than the transport carries")
+@Suite("C2: a datagram longer than the transport carries", .inTurn)
 struct TooLongDatagramTests {
     @Test(arguments: DatagramKind.udp, Face.allCases)
     func isRefusedAndTheSocketLives(_ kind: DatagramKind, _ face: Face) async throws {
@@ -227,7 +227,7 @@ struct TooLongDatagramTests {
     }
 }
 
-@Suite("C3: a datagram longer than what is asked for")
+@Suite("C3: a datagram longer than what is asked for", .inTurn)
 struct TruncationTests {
     @Test(arguments: DatagramKind.allCases, Face.allCases)
     func isCutAndSaysSoAndTheNextIsWhole(_ kind: DatagramKind, _ face: Face) async throws {

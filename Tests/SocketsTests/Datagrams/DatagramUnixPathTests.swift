@@ -9,7 +9,7 @@ import Testing
 #endif
 
 /// The file of a bound Unix datagram socket: whose it is, who may use it, and who removes it.
-@Suite struct DatagramUnixPathTests {
+@Suite(.inTurn) struct DatagramUnixPathTests {
     @Test func itIsThereWhileTheSocketIs() async throws {
         try await trial { _ in
             let path = temporaryPath("dgram")

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A receive waits until a datagram comes, or somebody ends the wait.
-@Suite struct DatagramWaitingTests {
+@Suite(.inTurn) struct DatagramWaitingTests {
     @Test(arguments: DatagramKind.allCases, Face.allCases)
     func aReceiveWaitsUntilADatagramComes(_ kind: DatagramKind, _ face: Face) async throws {
         try await trial(over: kind) { ledger, client, server in

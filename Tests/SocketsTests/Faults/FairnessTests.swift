@@ -11,7 +11,7 @@ import Testing
 #endif
 
 /// The floods are counted in messages, not in time: a busy machine makes all of them slower alike.
-@Suite("B33: one peer floods a loop that a hundred others share", .timeLimit(.minutes(2)))
+@Suite("B33: one peer floods a loop that a hundred others share", .inTurn, .timeLimit(.minutes(2)))
 struct FloodTests {
     private static let pingers = 100
     private static let rounds = 5
@@ -69,7 +69,7 @@ struct FloodTests {
     }
 }
 
-@Suite("G7: a loop that gets no processor time", .timeLimit(.minutes(2)))
+@Suite("G7: a loop that gets no processor time", .inTurn, .timeLimit(.minutes(2)))
 struct LateLoopTests {
     /// More than the poller tells of at once.
     private static let clients = 300

@@ -2,7 +2,7 @@ import Sockets
 import TestSupport
 import Testing
 
-@Suite("B10: asking a silent peer whether it is still there")
+@Suite("B10: asking a silent peer whether it is still there", .inTurn)
 struct KeepAliveTests {
     @Test(arguments: [
         (Duration.seconds(60), 60, 20), (.milliseconds(1), 1, 1), (.milliseconds(2500), 3, 1),
@@ -40,7 +40,7 @@ struct KeepAliveTests {
 }
 
 @Suite(
-    "B10: a peer that has vanished, told to whoever waits for it",
+    "B10: a peer that has vanished, told to whoever waits for it", .inTurn,
     .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .timeLimit(.minutes(2)))
 struct VanishedPeerTellingTests {
     /// Nothing is under way: only asking finds out.

@@ -10,7 +10,7 @@ import Testing
     import Musl
 #endif
 
-@Suite("G3: the n-th system call fails", .timeLimit(.minutes(2)))
+@Suite("G3: the n-th system call fails", .inTurn, .timeLimit(.minutes(2)))
 struct TortureTests {
     private static let words = pattern(5000)
     private static let errors = [

@@ -8,7 +8,7 @@ import Testing
     import Musl
 #endif
 
-@Suite("D5: a link or an open directory where a Unix path is to be")
+@Suite("D5: a link or an open directory where a Unix path is to be", .inTurn)
 struct UnixPathPlaceTests {
     /// What a link may point to.
     enum Behind: CaseIterable {
@@ -74,7 +74,7 @@ struct UnixPathPlaceTests {
     }
 }
 
-@Suite("D7: a peer sends descriptors that nobody asked for")
+@Suite("D7: a peer sends descriptors that nobody asked for", .inTurn)
 struct UnaskedDescriptorTests {
     @Test(arguments: Face.allCases, [1, 253])
     func theBytesComeAndTheDescriptorsAreClosed(_ face: Face, _ count: Int) async throws {
