@@ -108,6 +108,7 @@ final class Mailbox<Element: Sendable>: Sendable {
     func empty() -> [Element] {
         finish()
         return state.withLock { state in
+            guard !state.held.isEmpty else { return [] }
             defer { state.held = [] }
             return Array(state.held)
         }

@@ -9,7 +9,8 @@ import Testing
 @Suite("G4: the wall clock jumps", .inTurn, .serialized, .timeLimit(.minutes(1)))
 struct WallClockTests {
     @Test(
-        .enabled(if: WallClockTests.library != nil, "faketime is not installed"), arguments: ["tasks", "threads"])
+        .enabled(if: WallClockTests.library != nil, "faketime is not installed"),
+        .disabled(if: isSanitized, "faketime and the sanitizer exclude each other"), arguments: ["tasks", "threads"])
     func timeoutsDoNotNotice(model: String) async throws {
         let jump = temporaryPath("clock")
         try makeFile(jump, Array("+0\n".utf8))
@@ -135,10 +136,11 @@ struct StarvedServerTests {
                     let start = ContinuousClock.now
                     var last = start
                     while ContinuousClock.now - start < .milliseconds(2500) {
+                        longest = max(longest, ContinuousClock.now - last)
+                        guard longest < .milliseconds(700) else { return }
+                        last = .now
                         for client in clients { try client.send("x") }
                         sent += 1
-                        longest = max(longest, ContinuousClock.now - last)
-                        last = .now
                         try await Task.sleep(for: .milliseconds(100))
                     }
                 }

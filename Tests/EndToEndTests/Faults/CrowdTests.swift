@@ -100,7 +100,9 @@ struct ChurnTests {
 @Suite("G2: clients that never read", .inTurn, .serialized, .timeLimit(.minutes(2)))
 struct UnreadMemoryTests {
     /// What is held for each of them in user space: one message, and its task or thread with the connection.
-    @Test(arguments: [("tasks", 1000, 8192), ("threads", 200, 65536)])
+    @Test(
+        .disabled(if: isSanitized, "the sanitizer's own memory is several times as much"),
+        arguments: [("tasks", 1000, 8192), ("threads", 200, 65536)])
     func eachCostsOneMessageAndALittle(model: String, count: Int, overhead: Int) async throws {
         let size = 16384
         try await serving("--model", model, "--show", "none", "--receive-size", "\(size)") { server in
