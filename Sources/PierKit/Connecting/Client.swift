@@ -41,12 +41,14 @@ final class Client: Sendable {
         let input = try StandardInput(trace: report.trace)
         let work = Lock<Result<Void, Failure>?>(nil)
         let account = Lock<Account?>(nil)
+        let datagrams = Lock<DatagramExchange?>(nil)
         // Also when a signal ends it before its end.
         defer { account.withLock { $0 }?.closed() }
         let isStarted = Threads.start("connect") { [self] in
             do throws(Failure) {
                 if endpoint.transport.carriesDatagrams {
                     let exchange = try DatagramExchange(self)
+                    datagrams.withLock { $0 = exchange }
                     account.withLock { $0 = exchange.account }
                     try exchange.run(input)
                 } else {
@@ -61,7 +63,10 @@ final class Client: Sendable {
             events.post(.ended(nil))
         }
         guard isStarted else { throw Failure(.failed, text("the system has no thread left", "系统没有可用的线程了")) }
-        try wait(isConnected: { account.withLock { $0 != nil } }, endInput: { input.stop() })
+        try wait(isConnected: { account.withLock { $0 != nil } }) {
+            input.stop()
+            datagrams.withLock { $0 }?.inputStopped()
+        }
         try work.withLock { $0 }?.get()
     }
 

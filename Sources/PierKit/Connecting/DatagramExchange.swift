@@ -36,6 +36,13 @@ final class DatagramExchange: Sendable {
         account.closed()
     }
 
+    /// Where no input is read, a signal is what the end of it would be; from another thread.
+    func inputStopped() {
+        guard client.duplex == .receive else { return }
+        hasInputEnded.withLock { $0 = true }
+        socket.receiveDeadline = .after(client.linger)
+    }
+
     // MARK: Both ways
 
     private func bothWays(_ input: StandardInput) throws(Failure) {

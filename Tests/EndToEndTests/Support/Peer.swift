@@ -180,7 +180,7 @@ private func withAddress<R>(
     }
 }
 
-private func withAddress<R>(
+func withAddress<R>(
     _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) throws -> R
 ) throws -> R {
     var address = sockaddr_un()
