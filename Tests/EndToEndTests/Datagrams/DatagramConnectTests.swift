@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// `connect` with datagrams, one way or both at once.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct DatagramConnectTests {
+@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct DatagramConnectTests {
     @Test func whatIsReadAtOnceIsOneDatagramAndAnswersComeAsTheyAre() async throws {
         let peer = try DatagramPeer(boundTo: "127.0.0.1")
         try await running("connect", "udp://127.0.0.1:\(peer.port)", "--linger", "300ms") { client in

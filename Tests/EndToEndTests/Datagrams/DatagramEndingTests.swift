@@ -1,0 +1,109 @@
+import Testing
+import TestSupport
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// Lines 4, 8 and 9 of the contract, for datagrams: signals, exit codes and paths.
+@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct DatagramEndingTests {
+    private static let signals: [(number: CInt, code: CInt)] = [(SIGINT, 130), (SIGTERM, 143)]
+
+    @Test(arguments: [SIGINT, SIGTERM], models)
+    func aServerEndsAtTheFirstSignalAndRemovesItsPath(signal: CInt, model: String) async throws {
+        let path = temporaryPath("sock")
+        let endpoints = ["udp://127.0.0.1:0", "unix-dgram://\(path)"]
+        for isUsed in [false, true] {
+            try await servingDatagrams(at: endpoints, "--model", model, "--grace", "1m") { server in
+                var status = stat()
+                #expect(stat(path, &status) == 0 && status.st_mode & 0o7777 == 0o600)
+                if isUsed {
+                    for index in 0..<2 { #expect(try server.sender(to: index).ask("hello") == "hello") }
+                }
+                server.program.send(signal)
+                // Nothing is under way, though senders are known: the grace is not waited for.
+                let code = try await server.program.end()
+                #expect(code == 0)
+                #expect(access(path, F_OK) != 0)
+                #expect(!isBound(udpPort: server.port()))
+            }
+        }
+    }
+
+    @Test(arguments: models)
+    func aStalePathIsTakenOverAndOneThatIsServedIsNot(model: String) async throws {
+        let path = temporaryPath("sock")
+        let endpoint = "unix-dgram://\(path)"
+        try await servingDatagrams(at: [endpoint], "--model", model) { server in
+            let second = try await pier("serve", "echo", endpoint, "--model", model)
+            #expect(second.status == 1)
+            expectOneSentence(second, path)
+            #expect(try server.sender().ask("still") == "still")
+            server.program.send(SIGKILL)
+            #expect(try await server.program.end() == -9)
+            #expect(access(path, F_OK) == 0)
+            try await servingDatagrams(at: [endpoint], "--model", model) { server in
+                #expect(try server.sender().ask("hello") == "hello")
+                try await server.end()
+            }
+        }
+        // What is no socket stays as it is.
+        try makeFile(path, [1])
+        defer { unlink(path) }
+        let other = try await pier("serve", "echo", endpoint)
+        #expect(other.status == 1 && bytes(of: path) == [1])
+        expectOneSentence(other, path)
+    }
+
+    @Test(arguments: signals, ["full", "half", "send", "receive"])
+    func connectEndsItsInputAtTheFirstSignalAndThenWaitsForSilence(
+        signal: (number: CInt, code: CInt), duplex: String
+    ) async throws {
+        try await servingDatagrams { server in
+            try await running(
+                "connect", server.places[0], "--duplex", duplex, "--linger", "300ms", "--grace", "1m", "-v"
+            ) { client in
+                try await client.errors.line(with: "connected")
+                client.write("hello\n")
+                if duplex != "receive" { try await server.program.output.line(with: "received-->hello") }
+                let start = ContinuousClock.now
+                client.send(signal.number)
+                #expect(try await client.end() == 0, "\(client.errors.text)")
+                #expect(ContinuousClock.now - start >= .milliseconds(290))
+            }
+        }
+    }
+
+    @Test(arguments: signals, [["--linger", "1h"], ["--linger", "1h", "--grace", "100ms"]])
+    func aSecondSignalOrTheGracesEndEndsConnectAtOnce(
+        signal: (number: CInt, code: CInt), limits: [String]
+    ) async throws {
+        let peer = try DatagramPeer(boundTo: "127.0.0.1")
+        try await starting([Place.pier, "connect", "udp://127.0.0.1:\(peer.port)", "-v"] + limits) { client in
+            try await client.errors.line(with: "connected")
+            client.write("hello")
+            _ = try peer.receiveFirst()
+            client.send(signal.number)
+            if limits.count == 2 {
+                // Two at once would be one to the kernel.
+                try await Task.sleep(for: .milliseconds(200))
+                #expect(client.ending == nil)
+                client.send(signal.number)
+            }
+            #expect(try await client.end() == signal.code)
+        }
+    }
+
+    @Test func thePeersLastWordsAfterASignalAreWritten() async throws {
+        let peer = try DatagramPeer(boundTo: "127.0.0.1")
+        try await running("connect", "udp://127.0.0.1:\(peer.port)", "--linger", "1s") { client in
+            client.write("hello")
+            _ = try peer.receiveFirst()
+            client.send(SIGINT)
+            try peer.send("last")
+            #expect(try await client.end() == 0)
+            #expect(client.output.text == "last")
+        }
+    }
+}
