@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "Datagrams.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -85,6 +86,7 @@ static void read_control(struct msghdr *header, struct csockets_datagram *out) {
         } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
             struct in_pktinfo info;
             memcpy(&info, CMSG_DATA(c), sizeof info);
+            out->is_to_group = IN_MULTICAST(ntohl(info.ipi_addr.s_addr));
             // What to answer from, which for a broadcast or a group is not what was sent to. An IPv6 socket takes it mapped.
             if (out->peer->sa_family == AF_INET6) {
                 static const unsigned char prefix[12] = {[10] = 0xff, [11] = 0xff};
@@ -98,7 +100,10 @@ static void read_control(struct msghdr *header, struct csockets_datagram *out) {
         } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
             struct in6_pktinfo info;
             memcpy(&info, CMSG_DATA(c), sizeof info);
-            if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) continue;  // nothing can be sent from a group's address
+            if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) {
+                out->is_to_group = 1;
+                continue;  // nothing can be sent from a group's address
+            }
             if (IN6_IS_ADDR_V4MAPPED(&info.ipi6_addr)) continue;  // IPv4's own message tells it better
             out->local_family = AF_INET6;
             memcpy(out->local, &info.ipi6_addr, sizeof info.ipi6_addr);

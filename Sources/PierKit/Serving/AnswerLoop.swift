@@ -20,6 +20,8 @@ func answerLoop(_ server: Server, _ socket: DatagramSocket, _ settings: Serve.Se
                 let isLocal = datagram.sender.isLoopback
                 if let answer = service.answer(to: datagram.bytes, fromThisMachine: isLocal) {
                     do throws(SocketError) {
+                        // Who does not read may hold up the others for a moment only: one thread answers all.
+                        socket.sendDeadline = .after(.milliseconds(20))
                         try socket.send(answer, answering: datagram)
                         sender?.account.note(sent: answer.count)
                     } catch {

@@ -58,7 +58,8 @@ extension System {
             SocketAddress(kernel: UnsafeRawBufferPointer(start: raw.peer, count: Int(raw.peer_length))) ?? .unnamed
         }
         package var passage: Passage {
-            Passage(hops: raw.hops, localFamily: raw.local_family, local: raw.local)
+            Passage(
+                hops: raw.hops, isToGroup: raw.is_to_group != 0, localFamily: raw.local_family, local: raw.local)
         }
         /// How many the kernel had dropped so far because the socket's queue was full, where it tells (SO_RXQ_OVFL).
         package var overflows: UInt32? { raw.overflows < 0 ? nil : UInt32(truncatingIfNeeded: raw.overflows) }
@@ -68,6 +69,8 @@ extension System {
     package struct Passage: Sendable {
         /// How many hops it has left, or -1 for what the kernel does by itself (IP_TTL, IPV6_HOPLIMIT).
         package var hops: CInt
+        /// Whether it was sent to a multicast group, as far as the socket tells.
+        package let isToGroup: Bool
         /// This machine's address that it came to: an answer from another would be a stranger's (IP_PKTINFO).
         fileprivate var localFamily: CInt
         fileprivate var local: RawAddress
@@ -77,8 +80,9 @@ extension System {
             UInt8
         )
 
-        fileprivate init(hops: CInt, localFamily: CInt, local: RawAddress) {
+        fileprivate init(hops: CInt, isToGroup: Bool, localFamily: CInt, local: RawAddress) {
             self.hops = hops
+            self.isToGroup = isToGroup
             self.localFamily = localFamily
             self.local = local
         }
@@ -104,7 +108,7 @@ extension System {
 
         /// As the kernel does by itself.
         package static let usual = Passage(
-            hops: -1, localFamily: 0, local: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+            hops: -1, isToGroup: false, localFamily: 0, local: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
     }
 
     /// A datagram that is to be sent; without an address, to the peer of a connected socket.
@@ -124,7 +128,8 @@ extension System {
             let put = { (peer: UnsafePointer<sockaddr>?, length: socklen_t) -> CInt in
                 var raw = csockets_datagram(
                     bytes: bytes.baseAddress, length: bytes.count, peer: peer, peer_length: length, is_truncated: 0,
-                    hops: passage.hops, local_family: passage.localFamily, local: passage.local, overflows: -1)
+                    hops: passage.hops, local_family: passage.localFamily, local: passage.local, is_to_group: 0,
+                    overflows: -1)
                 return csockets_put_datagram(CInt(clamping: index), &raw)
             }
             return address.map { $0.withSockAddr { put($0, $1) } } ?? put(nil, 0)

@@ -56,9 +56,11 @@ extension System.Passage {
     /// at most 255 rounds, whoever made them talk (CVE-2024-2169). Nil when the last hop is used up.
     var answer: System.Passage? {
         guard hops >= 0 else { return self }
-        guard hops > 1 else { return nil }
+        // A question to a group has one hop, unless its asker says otherwise. It is no answer of another server's: those
+        // go to one.
+        guard hops > 1 || isToGroup else { return nil }
         var next = self
-        next.hops -= 1
+        next.hops = max(1, hops - 1)
         return next
     }
 }

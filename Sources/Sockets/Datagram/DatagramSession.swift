@@ -72,7 +72,7 @@ public final class DatagramSession: Sendable {
     ///
     /// It leaves with one hop less than the last datagram received (or the first one that came) had left; when that was its
     /// last, it is not sent. So two servers that answer each other fall silent. Answers to datagrams that came together go
-    /// together, by one system call; an error of it is thrown by the session's next send. Waits and throws as
+    /// together, by one system call; an error of it is thrown by the session's next send. Waits and throws as an answer by
     /// `DatagramSocket.send` does; a sender without an address cannot be answered (`Errno.addressRequired`). Corresponds to
     /// `sendmmsg(2)`.
     public func send(_ bytes: [UInt8]) async throws(SocketError) {
@@ -87,7 +87,8 @@ public final class DatagramSession: Sendable {
         guard let passage = known.answer else { return }
         let entry = Outbox.Entry(bytes: bytes, passage: passage, session: self)
         if outbox.post(entry, on: socket) { return }
-        try await socket.send(entry.pointer, to: remoteAddress, by: passage)
+        try await socket.send(
+            entry.pointer, to: remoteAddress, by: passage, patience: DatagramSocket.patienceOfAnswers)
         withExtendedLifetime(entry) {}
     }
 

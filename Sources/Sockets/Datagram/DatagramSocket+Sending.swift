@@ -34,12 +34,18 @@ extension DatagramSocket {
     /// Answers a datagram: to its sender, from the address of this machine that it came to, and with one hop less than it
     /// had left; when that was its last, nothing is sent. So two servers that answer each other fall silent.
     ///
-    /// Waits and throws as `send(_: [UInt8], to:)` does; a sender without an address cannot be answered
-    /// (`Errno.addressRequired`).
+    /// Waits and throws as `send(_: [UInt8], to:)` does, but no longer than a second for a Unix sender who does not read
+    /// (`.timedOut`): what he leaves unread takes up room that the answers to all others need. A sender without an address
+    /// cannot be answered (`Errno.addressRequired`).
     public func send(_ bytes: [UInt8], answering datagram: Datagram) async throws(SocketError) {
         guard let passage = try passage(of: datagram) else { return }
-        try await send(pointer(to: bytes.span.bytes), to: remoteAddress == nil ? datagram.sender : nil, by: passage)
+        try await send(
+            pointer(to: bytes.span.bytes), to: remoteAddress == nil ? datagram.sender : nil, by: passage,
+            patience: Self.patienceOfAnswers)
     }
+
+    /// How long an answer waits for a receiver that does not read.
+    static let patienceOfAnswers = Duration.seconds(1)
 
     private func passage(of datagram: Datagram) throws(SocketError) -> System.Passage? {
         guard datagram.sender != .unnamed || remoteAddress != nil else {
@@ -49,9 +55,10 @@ extension DatagramSocket {
     }
 
     func send(
-        _ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: System.Passage
+        _ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: System.Passage,
+        patience limit: Duration? = nil
     ) async throws(SocketError) {
-        var patience = Patience(self)
+        var patience = Patience(self, limit)
         while true {
             let isSent: Bool
             do throws(SocketError) {
@@ -100,13 +107,16 @@ extension DatagramSocket {
     @available(*, noasync)
     public func send(_ bytes: [UInt8], answering datagram: Datagram) throws(SocketError) {
         guard let passage = try passage(of: datagram) else { return }
-        try sendBlocking(pointer(to: bytes.span.bytes), to: remoteAddress == nil ? datagram.sender : nil, by: passage)
+        try sendBlocking(
+            pointer(to: bytes.span.bytes), to: remoteAddress == nil ? datagram.sender : nil, by: passage,
+            patience: Self.patienceOfAnswers)
     }
 
     private func sendBlocking(
-        _ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: System.Passage
+        _ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: System.Passage,
+        patience limit: Duration? = nil
     ) throws(SocketError) {
-        var patience = Patience(self)
+        var patience = Patience(self, limit)
         while true {
             let isSent: Bool
             do throws(SocketError) {
@@ -147,16 +157,17 @@ extension DatagramSocket {
         }
     }
 
-    /// How a send waits for what cannot be polled: 1 ms at first, doubled up to 20 ms, until its deadline.
+    /// How a send waits for what cannot be polled: 1 ms at first, doubled up to 50 ms, until its deadline.
     private struct Patience {
         private let socket: DatagramSocket
         private let end: Deadline
         private var next = Duration.milliseconds(1)
-        private static let longest = Duration.milliseconds(20)
+        private static let longest = Duration.milliseconds(50)
 
-        init(_ socket: DatagramSocket) {
+        init(_ socket: DatagramSocket, _ limit: Duration?) {
             self.socket = socket
-            end = socket.idleTimeout.map { Deadline.after($0) } ?? .never
+            let idle = socket.idleTimeout.map { Deadline.after($0) } ?? .never
+            end = min(idle, limit.map { Deadline.after($0) } ?? .never)
         }
 
         mutating func pause(for address: SocketAddress?) throws(SocketError) -> Duration {

@@ -167,6 +167,34 @@ struct DatagramFullQueueTests {
 
     /// A client that asks and never reads its answers must not stop a server's answers to others.
     @Test(arguments: DatagramKind.unix)
+    func anAnswerThatNobodyReadsIsGivenUp(_ kind: DatagramKind) async throws {
+        try await trial { _ in
+            let server = try DatagramSocket(on: kind.endpoint)
+            let failures = Notes<SocketError.Cause>()
+            let serving = Task {
+                try await server.serve(onError: { _, error in
+                    if let error = error as? SocketError { failures.add(error.cause) }
+                }) { session in
+                    while let message = try await session.receive() { try await session.send(message) }
+                }
+            }
+            // Unread answers are charged to the server's socket, so this one alone can take up all of its room.
+            let deaf = try await DatagramSocket(to: server.endpoint)
+            let asking = Task { while true { try await deaf.send([UInt8](repeating: 1, count: 500)) } }
+            try await failures.waits("giving up") { $0 == .timedOut }
+            asking.cancel()
+            deaf.close()
+            let reader = try await DatagramSocket(to: server.endpoint)
+            try await reader.send([2])
+            #expect(try await within { try await reader.receive() }.bytes == [2])
+            reader.close()
+            server.stopReceiving()
+            try await serving.value
+            server.close()
+        }
+    }
+
+    @Test(arguments: DatagramKind.unix)
     func itHoldsUpNoOtherSession(_ kind: DatagramKind) async throws {
         try await trial { _ in
             let server = try DatagramSocket(on: kind.endpoint)
