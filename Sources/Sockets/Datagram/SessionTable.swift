@@ -14,6 +14,14 @@ final class SessionTable: Sendable {
         /// is put behind the others when his turn comes to be looked at, so that a datagram costs no more than a mark.
         var order = Deque<(session: DatagramSession, heard: UInt64)>()
         var isOver = false
+
+        /// Takes those that are over out of the order, once they are more than the others: behind one that goes on they would
+        /// else stay for as long as it does. So a session costs a few looks.
+        mutating func forgetPast() {
+            guard order.count > 2 * sessions.count + 64 else { return }
+            let current = sessions
+            order.removeAll { current[$0.session.remoteAddress] !== $0.session }
+        }
     }
 
     /// What the sessions of a server share.
@@ -104,6 +112,7 @@ final class SessionTable: Sendable {
             let isCurrent = state.sessions[session.remoteAddress] === session
             let left = session.leftovers()
             if isCurrent { state.sessions[session.remoteAddress] = nil }
+            state.forgetPast()
             guard isCurrent, !left.isEmpty else { return nil }
             let heard = session.lastHeard.load(ordering: .relaxed)
             let next = DatagramSession(session.remoteAddress, place, at: heard)
