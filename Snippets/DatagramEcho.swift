@@ -1,13 +1,10 @@
-// An echo server for datagrams: each sender has a session of its own, which ends when he has been silent for long.
+// An echo server for datagrams; DatagramClient.swift is its client, or `pier connect udp://127.0.0.5:8520 --duplex half`.
 import Sockets
 
-let place = CommandLine.arguments.dropFirst().first ?? "127.0.0.5:8520"
-let socket = try DatagramSocket(on: "udp://\(place)")
-print("listening on \(socket.endpoint)")
-try await EventLoopGroup.run(loops: 1) { loops in
-    try await socket.serve(on: loops) { session in
-        while let message = try await session.receive() {
-            try await session.send(message)
-        }
+// Every sender at once, each in a session of its own.
+let socket = try DatagramSocket(on: "udp://127.0.0.5:8520")
+try await socket.serve { sender in
+    while let message = try await sender.receive() {
+        try await sender.send(message)
     }
 }

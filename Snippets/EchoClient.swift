@@ -11,4 +11,4 @@ func echo() async throws {
     server.close()
 }
 
-try await echo()
+do { try await echo() } catch { print(error) }
