@@ -49,7 +49,8 @@ struct Connect: Verb {
     @Argument(
         help: ArgumentHelp(
             text(
-                "Where to: HOST:PORT, :PORT on this machine, a path.", "连接到哪里：HOST:PORT，:PORT 表示本机，或者路径。"),
+                "Where to: HOST:PORT, :PORT on this machine, a path; udp://HOST:PORT for datagrams.",
+                "连接到哪里：HOST:PORT，:PORT 表示本机，或者路径；数据报写 udp://HOST:PORT。"),
             valueName: text("endpoint", "端点")), completion: .file())
     var endpoint: String
 

@@ -10,12 +10,12 @@ public struct Pier: ParsableCommand {
     public static let configuration = CommandConfiguration(
         commandName: "pier",
         abstract: text(
-            "Serves and connects socket endpoints: TCP over IPv4 and IPv6, and Unix sockets.",
-            "服务和连接套接字端点：IPv4 和 IPv6 上的 TCP，以及 Unix 套接字。"),
+            "Serves and connects socket endpoints: TCP and UDP over IPv4 and IPv6, and Unix sockets.",
+            "服务和连接套接字端点：IPv4 和 IPv6 上的 TCP 与 UDP，以及 Unix 套接字。"),
         discussion: text(
             """
             An endpoint is HOST:PORT, [IPv6]:PORT, :PORT, a path with a / in it, or a URL such as tcp://127.0.0.1:8520, \
-            unix:///run/a.sock or unix://@abstract. A flag of a verb can stand in it too: 127.0.0.1:8520?backlog=5.
+            unix:///run/a.sock or unix://@abstract; for datagrams udp://127.0.0.1:8520 or unix-dgram:///run/a.sock. A flag of a verb can stand in it too: 127.0.0.1:8520?backlog=5.
 
             Data and shown messages go to standard output, everything else to standard error.
 
@@ -24,7 +24,7 @@ public struct Pier: ParsableCommand {
             """,
             """
             端点写作 HOST:PORT、[IPv6]:PORT、:PORT、带有 / 的路径，或者 URL，例如 tcp://127.0.0.1:8520、\
-            unix:///run/a.sock 或 unix://@abstract。动词的参数也可以写在端点里：127.0.0.1:8520?backlog=5。
+            unix:///run/a.sock 或 unix://@abstract；数据报写作 udp://127.0.0.1:8520 或 unix-dgram:///run/a.sock。动词的参数也可以写在端点里：127.0.0.1:8520?backlog=5。
 
             数据和显示的信息写到标准输出，其余都写到标准错误。
 
@@ -76,7 +76,7 @@ public struct Pier: ParsableCommand {
         let hints = [
             TimeSpan.hint: ["--idle-timeout", "--grace", "--timeout", "--keep-alive", "--linger"],
             Source.hint: ["--source"],
-            Count.hint: ["--loops", "--backlog", "--receive-size", "--max-clients"],
+            Count.hint: ["--loops", "--backlog", "--receive-size", "--max-clients", "--max-sessions"],
         ]
         let advice: String
         if let hint = hints.first(where: { $0.value.contains { said.contains("'\($0) ") } })?.key {

@@ -71,8 +71,8 @@ struct Serve: Verb {
     @Argument(
         help: ArgumentHelp(
             text(
-                "Where to listen: HOST:PORT, :PORT for every address, a path; port 0 is a free port.",
-                "在哪里监听：HOST:PORT，:PORT 表示所有地址，或者路径；端口 0 表示任意一个空闲端口。"),
+                "Where to listen: HOST:PORT, :PORT for every address, a path; udp://HOST:PORT for datagrams; port 0 is a free port.",
+                "在哪里监听：HOST:PORT，:PORT 表示所有地址，或者路径；数据报写 udp://HOST:PORT；端口 0 表示任意一个空闲端口。"),
             valueName: text("endpoints", "端点")), completion: .file())
     var endpoints: [String]
 

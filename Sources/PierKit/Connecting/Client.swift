@@ -119,8 +119,8 @@ final class Client: Sendable {
         let progress = Lock<(hasEnded: Bool, failure: Failure?)>((false, nil))
         let isStarted = Threads.start("input") { [self] in
             do throws(InputEnd) {
-                try sendAll(connection, input)
-                progress.withLock { $0.hasEnded = true }
+                // Told before the peer can know it: he may answer with his own end at once.
+                try sendAll(connection, input) { progress.withLock { $0.hasEnded = true } }
             } catch {
                 // The network's end is the receiving thread's to tell. The input's own ends the command.
                 guard case .inputFailed(let failure) = error else { return }
@@ -151,13 +151,16 @@ final class Client: Sendable {
     }
 
     /// From standard input to the peer, until the input ends; then the direction is finished.
-    private func sendAll(_ connection: Conversation, _ input: StandardInput) throws(InputEnd) {
+    private func sendAll(
+        _ connection: Conversation, _ input: StandardInput, atInputEnd tell: () -> Void = {}
+    ) throws(InputEnd) {
         while true {
             let bytes: [UInt8]?
             do throws(Failure) { bytes = try input.read(upTo: 65536) } catch { throw .inputFailed(error) }
             guard let bytes else { break }
             do throws(Failure) { try send(bytes, connection) } catch { throw .networkFailed(error) }
         }
+        tell()
         do throws(SocketError) { try connection.finishSending() } catch {
             throw .networkFailed(failure(error, connection))
         }
@@ -177,7 +180,7 @@ final class Client: Sendable {
         defer {
             // What it has dropped is counted before the end is told.
             connection.close()
-            _ = try? hasEnded.waitBlocking(until: .never)
+            hasEnded.waitBlockingAnyway(until: .never)
         }
         do throws(InputEnd) {
             try sendAll(connection, input)

@@ -51,8 +51,8 @@ final class Server: Sendable {
                 if !address.isLoopback {
                     report.warning(
                         text(
-                            "\(address) is public: whoever reaches this machine can connect",
-                            "\(address) 是公开的：能访问这台机器的人都能连接"))
+                            "\(address) is public: whoever reaches this machine can \(setting.endpoint.transport.carriesDatagrams ? "send to it" : "connect")",
+                            "\(address) 是公开的：能访问这台机器的人都能\(setting.endpoint.transport.carriesDatagrams ? "发送" : "连接")"))
                 }
             } catch {
                 opened.close()

@@ -10,7 +10,8 @@ internal import SystemPackage
 ///
 /// The kernel leaves it behind when the socket is closed, and then refuses to bind to it again. So a listener removes its
 /// own at the end, and takes over one that a killed listener left: only if it is a socket, belongs to this user, and nobody
-/// answers there. In a directory that everybody may write to, without the sticky bit, it makes none. Between the look and the removal another program may put its own there; it would have to be this user's.
+/// answers there. In a directory that everybody may write to, without the sticky bit, it makes none. Between the look and
+/// the removal another program may put its own there; it would have to be this user's.
 struct UnixPath: Sendable {
     private let path: UnixAddress
     private let status: System.FileStatus

@@ -52,7 +52,7 @@ public struct Datagram: Sendable, Hashable {
 }
 
 extension System.Passage {
-    /// What an answer to something that came so is to leave by: two servers that answer each other then fall silent after
+    /// What an answer to something that came so is to leave by: two such servers that answer each other fall silent after
     /// at most 255 rounds, whoever made them talk (CVE-2024-2169). Nil when the last hop is used up.
     var answer: System.Passage? {
         guard hops >= 0 else { return self }

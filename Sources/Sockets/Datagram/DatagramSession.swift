@@ -71,7 +71,7 @@ public final class DatagramSession: Sendable {
     /// Sends one datagram to the sender, from the address that he sent to.
     ///
     /// It leaves with one hop less than the last datagram received (or the first one that came) had left; when that was its
-    /// last, it is not sent. So two servers that answer each other fall silent. Answers to datagrams that came together go
+    /// last, it is not sent. So two servers of this kind cannot answer each other for ever. Answers to datagrams that came together go
     /// together, by one system call; an error of it is thrown by the session's next send. Waits and throws as an answer by
     /// `DatagramSocket.send` does; a sender without an address cannot be answered (`Errno.addressRequired`). Corresponds to
     /// `sendmmsg(2)`.

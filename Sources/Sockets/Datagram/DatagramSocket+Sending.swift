@@ -32,7 +32,7 @@ extension DatagramSocket {
     }
 
     /// Answers a datagram: to its sender, from the address of this machine that it came to, and with one hop less than it
-    /// had left; when that was its last, nothing is sent. So two servers that answer each other fall silent.
+    /// had left; when that was its last, nothing is sent. So two servers of this kind cannot answer each other for ever.
     ///
     /// Waits and throws as `send(_: [UInt8], to:)` does, but no longer than a second for a Unix sender who does not read
     /// (`.timedOut`): what he leaves unread takes up room that the answers to all others need. A sender without an address
