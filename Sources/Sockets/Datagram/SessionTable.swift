@@ -15,6 +15,13 @@ final class SessionTable: Sendable {
         var order = Deque<(session: DatagramSession, heard: UInt64)>()
         var isOver = false
 
+        /// The session of a sender of whom a datagram has come, if there is one.
+        func hears(_ sender: SocketAddress, _ now: UInt64) -> DatagramSession? {
+            let session = sessions[sender]
+            session?.lastHeard.store(now, ordering: .relaxed)
+            return session
+        }
+
         /// Takes those that are over out of the order, once they are more than the others: behind one that goes on they would
         /// else stay for as long as it does. So a session costs a few looks.
         mutating func forgetPast() {
@@ -48,12 +55,12 @@ final class SessionTable: Sendable {
     func session(
         of sender: SocketAddress, now: UInt64, unless refuses: (SocketAddress) -> Bool
     ) -> (DatagramSession, isNew: Bool)? {
+        if let known = state.withLock({ $0.hears(sender, now) }) { return (known, false) }
+        // Not under the lock: who is asked may end the server, which comes here again.
+        if refuses(sender) { return nil }
         let (found, evicted) = state.withLock { state -> ((DatagramSession, isNew: Bool)?, DatagramSession?) in
-            if let session = state.sessions[sender] {
-                session.lastHeard.store(now, ordering: .relaxed)
-                return ((session, false), nil)
-            }
-            guard !state.isOver, !refuses(sender) else { return (nil, nil) }
+            if let known = state.hears(sender, now) { return ((known, false), nil) }
+            guard !state.isOver else { return (nil, nil) }
             let evicted = state.sessions.count >= limit ? popLongestSilent(&state) : nil
             let session = DatagramSession(sender, place, at: now)
             state.sessions[sender] = session

@@ -31,4 +31,19 @@ import Testing
             old.close()
         }
     }
+
+    /// Who is asked may do what he likes with the socket.
+    @Test func whoIsAskedWhomToAdmitMayEndTheServer() async throws {
+        try await trial(over: .udp4) { _, client, server in
+            let serving = Task {
+                try await server.serve(
+                    admits: { _ in
+                        server.stopReceiving()
+                        return false
+                    }, echoDatagrams)
+            }
+            try await client.send([1])
+            try await serving.value
+        }
+    }
 }
