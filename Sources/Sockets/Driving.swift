@@ -113,8 +113,14 @@ extension DrivenSocket {
     @inline(__always)
     private func refusal(_ operation: SocketError.Operation, _ direction: Direction) -> SocketError? {
         if Task.isCancelled { return error(operation, .cancelled) }
-        if waitable.deadline(direction).isPast { return error(operation, .timedOut) }
-        return nil
+        return timeOver(operation, direction)
+    }
+
+    /// That a verb's time is over. Who ends a direction ends its time, and that is what it then fails with.
+    @inline(__always)
+    private func timeOver(_ operation: SocketError.Operation, _ direction: Direction) -> SocketError? {
+        guard waitable.deadline(direction).isPast else { return nil }
+        return error(operation, hasEnded(direction) ? .closed : .timedOut)
     }
 
     /// Why a wait ended though nothing was ready; returns when it is to be taken up again.
@@ -180,7 +186,7 @@ extension DrivenSocket {
         if waitable.tryTakeTurn(turn) != .mine { try queueBlocking(operation, direction, turn) }
         defer { waitable.giveTurn(turn) }
         do throws(SocketError) {
-            if waitable.deadline(direction).isPast { throw error(operation, .timedOut) }
+            if let over = timeOver(operation, direction) { throw over }
             var waited: UInt64 = 0
             while true {
                 let result: Attempt<Value>
@@ -222,7 +228,7 @@ extension DrivenSocket {
     ) throws(SocketError) {
         while true {
             if waitable.isClosed { throw error(operation, .closed) }
-            if waitable.deadline(direction).isPast { throw error(operation, .timedOut) }
+            if let over = timeOver(operation, direction) { throw over }
             do throws(Errno) {
                 if try waitable.waitForTurnBlocking(turn, for: direction) == .ready { return }
             } catch {

@@ -18,6 +18,22 @@ import Testing
         }
     }
 
+    /// One has the turn and waits for a datagram, others wait for the turn, and others are about to.
+    @Test(arguments: DatagramKind.allCases, Face.allCases)
+    func stopReceivingEndsAllReceivesAlike(_ kind: DatagramKind, _ face: Face) async throws {
+        for _ in 0..<10 {
+            try await trial(over: kind) { ledger, _, server in
+                let causes = try await withThrowingTaskGroup(of: SocketError.Cause?.self) { group in
+                    for _ in 0..<8 { group.addTask { try await cause { try await server.receive(by: face) } } }
+                    try await ledger.sees(.receiveDatagrams)
+                    server.stopReceiving()
+                    return try await group.reduce(into: []) { $0.append($1) }
+                }
+                #expect(causes == Array(repeating: .closed, count: 8))
+            }
+        }
+    }
+
     @Test(arguments: DatagramKind.allCases, Face.allCases)
     func severalReceivesAtTheSameTimeGetOneEach(_ kind: DatagramKind, _ face: Face) async throws {
         try await trial(over: kind) { ledger, client, server in
