@@ -54,7 +54,10 @@ final class Mailbox<Element: Sendable>: Sendable {
                 } onCancel: {
                     leave(id)
                 }
-                if Task.isCancelled { return .cancelled }
+                if Task.isCancelled {
+                    wakeNext()
+                    return .cancelled
+                }
             }
         }
     }
@@ -84,6 +87,14 @@ final class Mailbox<Element: Sendable>: Sendable {
             // A cancellation from before the waiter stood there found nobody to wake.
             if let id, Task.isCancelled { leave(id) }
         }
+    }
+
+    /// One that takes nothing may have been woken for an element: it is the next one's then.
+    private func wakeNext() {
+        let next = state.withLock { state -> Waiter? in
+            state.held.isEmpty || state.waiting.isEmpty ? nil : state.waiting.removeFirst().waiter
+        }
+        next?.resume(.ready)
     }
 
     private func leave(_ id: UInt64) {
