@@ -56,8 +56,9 @@ extension DatagramSocket {
     /// Connects to an endpoint, such as `udp://127.0.0.5:8520`: what is sent goes there, and only its datagrams come.
     ///
     /// Waits only while a name is resolved, `timeout` at the most; nobody is asked whether he is there. `source` is the
-    /// address to send from. A Unix socket gets an abstract name of its own, so that it can be answered. Throws
-    /// `SocketError`. Corresponds to `getaddrinfo(3)`, `socket(2)`, `bind(2)` and `connect(2)`.
+    /// address to send from; a Unix path is made, and removed at the end, as `init(on:)` does. Without one a Unix socket gets
+    /// an abstract name of its own, so that it can be answered. Throws `SocketError`. Corresponds to `getaddrinfo(3)`,
+    /// `socket(2)`, `bind(2)` and `connect(2)`.
     public convenience init(
         to endpoint: String, from source: SocketAddress? = nil, family: AddressFamily? = nil, timeout: Duration? = nil,
         trace: Trace? = nil
@@ -117,14 +118,16 @@ extension DatagramSocket {
     ) throws(SocketError) {
         var last: SocketError?
         for address in [addresses.first] + addresses.others {
+            var path: UnixPath?
             do throws(Errno) {
-                let descriptor = try Self.connected(to: address, from: source ?? Self.unbound(address), trace)
+                let descriptor = try Self.connected(to: address, from: source ?? Self.unbound(address), &path, trace)
                 let bound = try System.localAddress(descriptor.rawValue)
                 self.init(
-                    Waitable(descriptor, shortReadsDrain: true), transport, bound: bound, remote: address, path: nil,
+                    Waitable(descriptor, shortReadsDrain: true), transport, bound: bound, remote: address, path: path,
                     trace: trace)
                 return
             } catch {
+                path?.remove()
                 last = SocketError(
                     .connect, .system(error), local: source, remote: address, target: "\(transport.rawValue) \(address)"
                 )
@@ -139,11 +142,15 @@ extension DatagramSocket {
     }
 
     private static func connected(
-        to address: SocketAddress, from source: SocketAddress?, _ trace: Trace?
+        to address: SocketAddress, from source: SocketAddress?, _ path: inout UnixPath?, _ trace: Trace?
     ) throws(Errno) -> Descriptor {
         let descriptor = try System.socket(family: address.family, kind: System.kindDatagram)
         trace?.tell(.created, of: descriptor.rawValue)
-        if let source { try System.bind(descriptor.rawValue, to: source) }
+        switch source {
+        case .unix(let own)?: path = try UnixPath.bind(descriptor.rawValue, to: own)
+        case let source?: try System.bind(descriptor.rawValue, to: source)
+        case nil: break
+        }
         if address.family != AF_UNIX { try System.set(.tellsOverflow, to: true, of: descriptor.rawValue) }
         // Datagrams need no answer to a connect; the system only looks for a way and keeps the address.
         _ = try System.connect(descriptor.rawValue, to: address)

@@ -148,6 +148,32 @@ import Testing
         }
     }
 
+    /// The path that a connected socket sends from is its own as a bound one's is.
+    @Test(arguments: Face.allCases)
+    func aSourcesFileIsPrivateAndGoesAwayWithItsSocket(_ face: Face) async throws {
+        try await trial { _ in
+            let (path, stale) = (temporaryPath("source"), temporaryPath("source"))
+            let server = try DatagramSocket(on: DatagramKind.unixPath.endpoint)
+            let source = SocketAddress.unix(try #require(UnixAddress(path: path)))
+            let client = try await DatagramSocket.connect(to: "\(server.endpoint)", from: source, by: face)
+            var status = stat()
+            #expect(lstat(path, &status) == 0)
+            #expect(status.st_mode & 0o777 == 0o600)
+            try await client.send([1])
+            #expect(try await server.receive().sender == source)
+            client.close()
+            #expect(access(path, F_OK) != 0)
+            // Nor does one that could not connect leave its file.
+            server.close()
+            let other = SocketAddress.unix(try #require(UnixAddress(path: stale)))
+            let ended = try await cause {
+                try await DatagramSocket.connect(to: "\(server.endpoint)", from: other, by: face)
+            }
+            #expect(ended == .system(.noSuchFileOrDirectory))
+            #expect(access(stale, F_OK) != 0)
+        }
+    }
+
     /// The file that a killed program leaves behind.
     private func leaveStale(_ path: String, _ type: CInt) {
         let descriptor = socket(AF_UNIX, type | CInt(SOCK_CLOEXEC.rawValue), 0)
