@@ -60,7 +60,7 @@ let package = Package(
         .testTarget(name: "LoopsTests", dependencies: ["Loops", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "SocketsTests", dependencies: ["Sockets", "Loops", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "PierKitTests", dependencies: ["PierKit", "TestSupport"], swiftSettings: swift),
-        .testTarget(name: "EndToEndTests", dependencies: ["pier", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "EndToEndTests", dependencies: ["pier", "Sockets", "TestSupport"], swiftSettings: swift),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -4,7 +4,8 @@ internal import Sockets
 
 /// Answers the datagrams of a socket one after another, on a thread of its own, until it is stopped.
 ///
-/// There is no connection that could have a thread to itself; nobody waits for another, because an answer does not.
+/// There is no connection that could have a thread to itself; nobody waits for another, because an answer does not: one for
+/// which a Unix client has no room is lost, since he would else hold up all others.
 func answerLoop(_ server: Server, _ socket: DatagramSocket, _ settings: Serve.Settings, _ left: Countdown) {
     let isStarted = Threads.start("datagrams") {
         let service = server.service.type
@@ -20,9 +21,7 @@ func answerLoop(_ server: Server, _ socket: DatagramSocket, _ settings: Serve.Se
                 let isLocal = datagram.sender.isLoopback
                 if let answer = service.answer(to: datagram.bytes, fromThisMachine: isLocal) {
                     do throws(SocketError) {
-                        // Who does not read may hold up the others for a moment only: one thread answers all.
-                        socket.sendDeadline = .after(.milliseconds(20))
-                        try socket.send(answer, answering: datagram)
+                        try socket.sendAtOnce(answer, answering: datagram)
                         sender?.account.note(sent: answer.count)
                     } catch {
                         // It is this sender's only.

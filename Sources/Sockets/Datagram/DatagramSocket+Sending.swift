@@ -112,6 +112,15 @@ extension DatagramSocket {
             patience: Self.patienceOfAnswers)
     }
 
+    /// The same, but a receiver's full queue is not waited for: it fails with `.timedOut` at once.
+    @available(*, noasync)
+    package func sendAtOnce(_ bytes: [UInt8], answering datagram: Datagram) throws(SocketError) {
+        guard let passage = try passage(of: datagram) else { return }
+        try sendBlocking(
+            pointer(to: bytes.span.bytes), to: remoteAddress == nil ? datagram.sender : nil, by: passage,
+            patience: .zero)
+    }
+
     private func sendBlocking(
         _ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: System.Passage,
         patience limit: Duration? = nil
