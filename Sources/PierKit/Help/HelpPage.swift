@@ -109,5 +109,5 @@ struct Example {
         self.explanation = explanation
     }
 
-    var line: String { command + String(repeating: " ", count: max(3, 51 - command.count)) + explanation }
+    var line: String { command + String(repeating: " ", count: max(3, 47 - command.count)) + explanation }
 }
