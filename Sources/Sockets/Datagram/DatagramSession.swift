@@ -11,6 +11,9 @@ public final class DatagramSession: Sendable {
     struct Message: Sendable {
         let bytes: [UInt8]
         let passage: System.Passage
+
+        /// The memory that it is counted as while it waits: its bytes, their array's head, and its place in the queue.
+        var size: Int { bytes.count + 96 }
     }
 
     /// The sender, and where answers go.
@@ -54,7 +57,7 @@ public final class DatagramSession: Sendable {
         let isServed = task.load(ordering: .relaxed) == currentTask
         switch await mailbox.take(isWatched: isServed) {
         case .element(let message):
-            held.give(message.bytes.count)
+            held.give(message.size)
             state.withLock { state in
                 state.passage = message.passage
                 state.hasReceived = true
@@ -110,12 +113,12 @@ public final class DatagramSession: Sendable {
 
     /// Hands a datagram in; false when it had to be dropped.
     func put(_ message: Message) -> Bool {
-        guard held.take(message.bytes.count) else {
+        guard held.take(message.size) else {
             dropped.wrappingAdd(1, ordering: .relaxed)
             return false
         }
         if mailbox.put(message) { return true }
-        held.give(message.bytes.count)
+        held.give(message.size)
         dropped.wrappingAdd(1, ordering: .relaxed)
         return false
     }
@@ -124,7 +127,7 @@ public final class DatagramSession: Sendable {
     /// it: it would begin one session after the other for ever.
     func leftovers() -> ArraySlice<Message> {
         let left = mailbox.empty()
-        for message in left { held.give(message.bytes.count) }
+        for message in left { held.give(message.size) }
         return left.dropFirst(state.withLock { $0.hasReceived } ? 0 : 1)
     }
 
@@ -132,7 +135,8 @@ public final class DatagramSession: Sendable {
     func setServedTask(_ number: UInt) { task.store(number, ordering: .relaxed) }
 }
 
-/// How many bytes all sessions of a server hold that nobody has received yet: bounded, whatever senders do.
+/// How much memory the datagrams take that nobody has received yet, of all sessions of a server: bounded, whatever senders
+/// do.
 final class HeldBytes: Sendable {
     private let count = Atomic<Int>(0)
     private let limit: Int

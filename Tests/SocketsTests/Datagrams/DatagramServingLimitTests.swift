@@ -55,6 +55,29 @@ import Testing
         }
     }
 
+    /// Its bytes are the least of what a small datagram costs while it waits.
+    @Test(arguments: [0, 1])
+    func smallDatagramsThatNobodyReceivesAreBoundedToo(_ size: Int) async throws {
+        try await trial(over: .unixPath) { _, client, server in
+            let (gate, opener) = try Connection.pair()
+            let held = Notes<DatagramSession>()
+            let serving = Task {
+                try await server.serve(queue: .max) { session in
+                    held.add(session)
+                    _ = try? await gate.receive(upTo: 1)
+                    while try await session.receive() != nil {}
+                }
+            }
+            let bytes = [UInt8](repeating: 1, count: size)
+            for _ in 0..<150_000 { try await client.send(bytes) }
+            try await eventually { held.all.first.map { $0.droppedCount > 0 } ?? false }
+            server.stopReceiving()
+            gate.close()
+            try await serving.value
+            opener.close()
+        }
+    }
+
     @Test(arguments: DatagramKind.allCases)
     func aFloodThatNobodyReadsIsBoundedAndOthersAreServed(_ kind: DatagramKind) async throws {
         try await trial { _ in
