@@ -61,6 +61,7 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
         (["connect", "127.0.0.1:1?source=localhost"], "such as 127.0.0.9"),
         (["connect", "127.0.0.1:1?ipv4=yes"], "true or false"),
         (["serve", "echo", "127.0.0.1:0", "--max-clients", "0"], "above 0"),
+        (["serve", "echo", "udp://127.0.0.1:0", "--max-sessions", "0"], "above 0"),
         (["serve", "echo", "127.0.0.1:0", "--backlog", "+5"], "above 0"),
         (["serve", "echo", "127.0.0.1:0", "--idle-timeout", "5"], "unit"),
         (["serve", "echo", "127.0.0.1:0", "--grace", "soon"], "unit"),
