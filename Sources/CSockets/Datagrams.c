@@ -107,6 +107,8 @@ static void read_control(struct msghdr *header, struct csockets_datagram *out) {
             if (IN6_IS_ADDR_V4MAPPED(&info.ipi6_addr)) continue;  // IPv4's own message tells it better
             out->local_family = AF_INET6;
             memcpy(out->local, &info.ipi6_addr, sizeof info.ipi6_addr);
+            // Such an address is one only together with its interface, also towards a peer whose own is not of the link.
+            if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) out->local_interface = info.ipi6_ifindex;
         }
     }
 }
@@ -173,6 +175,7 @@ int csockets_put_datagram(int index, const struct csockets_datagram *d) {
     } else if (d->local_family == AF_INET6) {
         struct in6_pktinfo info = {0};
         memcpy(&info.ipi6_addr, d->local, sizeof info.ipi6_addr);
+        info.ipi6_ifindex = d->local_interface;
         put_control(header, &next, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
     }
     return 0;

@@ -59,7 +59,8 @@ extension System {
         }
         package var passage: Passage {
             Passage(
-                hops: raw.hops, isToGroup: raw.is_to_group != 0, localFamily: raw.local_family, local: raw.local)
+                hops: raw.hops, isToGroup: raw.is_to_group != 0, localFamily: raw.local_family, local: raw.local,
+                interface: raw.local_interface)
         }
         /// How many the kernel had dropped so far because the socket's queue was full, where it tells (SO_RXQ_OVFL).
         package var overflows: UInt32? { raw.overflows < 0 ? nil : UInt32(truncatingIfNeeded: raw.overflows) }
@@ -74,17 +75,22 @@ extension System {
         /// This machine's address that it came to: an answer from another would be a stranger's (IP_PKTINFO).
         fileprivate var localFamily: CInt
         fileprivate var local: RawAddress
+        /// By which interface that is reached, for an IPv6 address of one link, or else 0.
+        fileprivate var interface: UInt32
 
         package typealias RawAddress = (
             UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8,
             UInt8
         )
 
-        fileprivate init(hops: CInt, isToGroup: Bool, localFamily: CInt, local: RawAddress) {
+        fileprivate init(
+            hops: CInt, isToGroup: Bool, localFamily: CInt, local: RawAddress, interface: UInt32
+        ) {
             self.hops = hops
             self.isToGroup = isToGroup
             self.localFamily = localFamily
             self.local = local
+            self.interface = interface
         }
 
         /// Whether this is the address that it came to.
@@ -108,7 +114,8 @@ extension System {
 
         /// As the kernel does by itself.
         package static let usual = Passage(
-            hops: -1, isToGroup: false, localFamily: 0, local: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+            hops: -1, isToGroup: false, localFamily: 0, local: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+            interface: 0)
     }
 
     /// A datagram that is to be sent; without an address, to the peer of a connected socket.
@@ -128,8 +135,8 @@ extension System {
             let put = { (peer: UnsafePointer<sockaddr>?, length: socklen_t) -> CInt in
                 var raw = csockets_datagram(
                     bytes: bytes.baseAddress, length: bytes.count, peer: peer, peer_length: length, is_truncated: 0,
-                    hops: passage.hops, local_family: passage.localFamily, local: passage.local, is_to_group: 0,
-                    overflows: -1)
+                    hops: passage.hops, local_family: passage.localFamily, local: passage.local,
+                    local_interface: passage.interface, is_to_group: 0, overflows: -1)
                 return csockets_put_datagram(CInt(clamping: index), &raw)
             }
             return address.map { $0.withSockAddr { put($0, $1) } } ?? put(nil, 0)
