@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Room for a destination, the hops and the overflow count of one datagram.
-#define CONTROL 128
+// Room for a destination, the hops and the overflow count of one datagram, and for what a user of the descriptor asks for.
+#define CONTROL 256
 
 struct batch {
     struct mmsghdr headers[CSOCKETS_BATCH];

@@ -118,15 +118,18 @@ final class DatagramExchange: Sendable {
 
     /// The next datagram; nil when the time for it is over.
     private func receive() throws(Failure) -> [UInt8]? {
+        let datagram: Datagram
         do throws(SocketError) {
-            let datagram = try socket.receive()
-            account.note(received: datagram.bytes)
-            if hasInputEnded.withLock({ $0 }) { socket.receiveDeadline = .after(client.linger) }
-            return datagram.bytes
+            datagram = try socket.receive()
         } catch {
             if let failure = failure.withLock({ $0 }) { throw failure }
             guard error.cause == .timedOut else { throw Failure(error) }
             return nil
         }
+        account.note(received: datagram.bytes)
+        if hasInputEnded.withLock({ $0 }) { socket.receiveDeadline = .after(client.linger) }
+        // A peer that never stops must not hide it.
+        if let failure = failure.withLock({ $0 }) { throw failure }
+        return datagram.bytes
     }
 }

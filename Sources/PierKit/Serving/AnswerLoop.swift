@@ -32,8 +32,8 @@ func answerLoop(_ server: Server, _ socket: DatagramSocket, _ settings: Serve.Se
             } catch {
                 switch error.cause {
                 case .closed: return left.end(nil)
-                // About a datagram that was sent, or a want that passes.
-                case .system(.connectionRefused): continue
+                case .system(let errno) where errno.isOfASentDatagram: continue
+                // It passes.
                 case .system(let errno) where errno.isShortage:
                     Bell.pauseThread(for: .milliseconds(5))
                 default: failure = error

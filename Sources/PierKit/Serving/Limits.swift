@@ -11,7 +11,8 @@ enum Limits {
 
     static let mostThreads = 1000
 
-    static var clientsHelp: String {
+    /// Asked once: the number depends on what is open at the moment.
+    static let clientsHelp: String = {
         // What is written to a file is read elsewhere, where another limit holds.
         let (count, threads) = (clients(.tasks, endpoints: 1), clients(.threads, endpoints: 1))
         let numbers =
@@ -25,7 +26,7 @@ enum Limits {
         return text(
             "How many clients are served at once; more queue (default: \(numbers); several endpoints share them).",
             "同时服务多少客户端，更多的要排队（默认：\(numbers)；几个端点平分）。")
-    }
+    }()
 
     private static var isForThisMachine: Bool {
         !CommandLine.arguments.contains { $0 == "manual" || $0.hasPrefix("--generate-completion-script") }

@@ -52,8 +52,9 @@ public final class DatagramSession: Sendable {
     /// Receives the sender's next datagram; nil when the session is over, because he has been silent for the idle time, the
     /// server stops, or another sender needs the place.
     ///
-    /// Waits until one comes. Throws `.cancelled`.
+    /// Waits until one comes. Throws `.cancelled`, and why an answer that went with others was not sent.
     public func receive() async throws(SocketError) -> [UInt8]? {
+        if let refusal = takeRefusal() { throw refusal }
         let isServed = task.load(ordering: .relaxed) == currentTask
         switch await mailbox.take(isWatched: isServed) {
         case .element(let message):
@@ -75,15 +76,12 @@ public final class DatagramSession: Sendable {
     ///
     /// It leaves with one hop less than the last datagram received (or the first one that came) had left; when that was its
     /// last, it is not sent. So two servers of this kind cannot answer each other for ever. Answers to datagrams that came together go
-    /// together, by one system call; an error of it is thrown by the session's next send. Waits and throws as an answer by
+    /// together, by one system call; an error of it is thrown by the session's next call. Waits and throws as an answer by
     /// `DatagramSocket.send` does; a sender without an address cannot be answered (`Errno.addressRequired`). Corresponds to
     /// `sendmmsg(2)`.
     public func send(_ bytes: [UInt8]) async throws(SocketError) {
-        let (known, failure) = state.withLock { state in
-            defer { state.failure = nil }
-            return (state.passage, state.failure)
-        }
-        if let failure { throw socket.error(.send, .system(failure), with: remoteAddress) }
+        if let refusal = takeRefusal() { throw refusal }
+        let known = state.withLock { $0.passage }
         guard remoteAddress != .unnamed else {
             throw socket.error(.send, .system(.addressRequired), with: remoteAddress)
         }
@@ -93,6 +91,14 @@ public final class DatagramSession: Sendable {
         try await socket.send(
             entry.pointer, to: remoteAddress, by: passage, patience: DatagramSocket.patienceOfAnswers)
         withExtendedLifetime(entry) {}
+    }
+
+    private func takeRefusal() -> SocketError? {
+        let failure = state.withLock { state in
+            defer { state.failure = nil }
+            return state.failure
+        }
+        return failure.map { socket.error(.send, .system($0), with: remoteAddress) }
     }
 
     /// Sends a text as one datagram, in UTF-8; see `send(_: [UInt8])`.

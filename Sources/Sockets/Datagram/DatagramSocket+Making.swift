@@ -102,6 +102,7 @@ extension DatagramSocket {
         timeout: Duration? = nil,
         trace: Trace? = nil
     ) throws(SocketError) {
+        if let misuse = misuseOnLoop() { throw SocketError(.connect, misuse, target: "\(endpoint)") }
         let addresses =
             switch try Route(to: endpoint, by: .datagram, from: source?.ipSource, over: family) {
             case .addresses(let known): known

@@ -1,6 +1,11 @@
 internal import Loops
 public import SocketCore
-internal import SystemPackage
+package import SystemPackage
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
 
 extension DatagramSocket {
     // MARK: In a task
@@ -58,8 +63,21 @@ extension DatagramSocket {
         switch attempt {
         case .wait(let direction): return .wait(direction)
         case .done(let batch):
-            waitable.isDrained = batch.isAll
+            // Fewer than there was room for: none was left, and what comes makes an edge. But where several came at once,
+            // more are likely to have come by the next call, and to try costs less than to ask the poller first.
+            waitable.isDrained = batch.isAll && batch.count == 1
             return .done(batch.count)
         }
     }
+}
+
+/// What ICMP told of a datagram that was sent: a receive may be told of it, and has nothing to do with it.
+private let toldByICMP: Set<CInt> = [
+    ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN, ENETDOWN, ENONET, EPROTO, ENOPROTOOPT, EOPNOTSUPP, EMSGSIZE,
+    EACCES,
+]
+
+extension Errno {
+    /// Whether it is about a datagram that was sent, and so no reason to stop receiving.
+    package var isOfASentDatagram: Bool { toldByICMP.contains(rawValue) }
 }

@@ -122,8 +122,8 @@ final class DatagramServer: Sendable {
                 } catch {
                     switch error.cause {
                     case .closed, .cancelled: stop()
-                    // A refusal is about a datagram that was sent; a shortage passes.
-                    case .system(.connectionRefused): continue
+                    case .system(let errno) where errno.isOfASentDatagram: continue
+                    // It passes.
                     case .system(let errno) where errno.isShortage: try? await EventLoop.sleep(for: .milliseconds(5))
                     default: failure = error
                     }
