@@ -27,10 +27,10 @@ public final class DatagramSession: Sendable {
         /// How the last datagram that was received came; before that, the one that began the session.
         var passage = System.Passage.usual
         var hasReceived = false
-        /// Why an answer that went with others was not sent; the next call's to tell.
-        var failure: Errno?
     }
     private let state = Lock(State())
+    /// Why an answer that went with others was not sent, the next call's to tell; 0 for nothing.
+    private let refusal = Atomic<CInt>(0)
     private let task = Atomic<UInt>(0)
     private let held: HeldBytes
     /// CLOCK_MONOTONIC when the last datagram came; written by the server.
@@ -75,10 +75,10 @@ public final class DatagramSession: Sendable {
     /// Sends one datagram to the sender, from the address that he sent to.
     ///
     /// It leaves with one hop less than the last datagram received (or the first one that came) had left; when that was its
-    /// last, it is not sent. So two servers of this kind cannot answer each other for ever. Answers to datagrams that came together go
-    /// together, by one system call; an error of it is thrown by the session's next call. Waits and throws as an answer by
-    /// `DatagramSocket.send` does; a sender without an address cannot be answered (`Errno.addressRequired`). Corresponds to
-    /// `sendmmsg(2)`.
+    /// last, it is not sent. So two servers of this kind cannot answer each other for ever. Answers to datagrams that came
+    /// together go together, by one system call; an error of it is thrown by the session's next call. Waits and throws as
+    /// an answer by `DatagramSocket.send` does; a sender without an address cannot be answered (`Errno.addressRequired`).
+    /// Corresponds to `sendmmsg(2)`.
     public func send(_ bytes: [UInt8]) async throws(SocketError) {
         if let refusal = takeRefusal() { throw refusal }
         let known = state.withLock { $0.passage }
@@ -94,11 +94,10 @@ public final class DatagramSession: Sendable {
     }
 
     private func takeRefusal() -> SocketError? {
-        let failure = state.withLock { state in
-            defer { state.failure = nil }
-            return state.failure
-        }
-        return failure.map { socket.error(.send, .system($0), with: remoteAddress) }
+        // Each call comes here, and hardly ever finds one.
+        guard refusal.load(ordering: .relaxed) != 0 else { return nil }
+        let code = refusal.exchange(0, ordering: .relaxed)
+        return code == 0 ? nil : socket.error(.send, .system(Errno(rawValue: code)), with: remoteAddress)
     }
 
     /// Sends a text as one datagram, in UTF-8; see `send(_: [UInt8])`.
@@ -109,7 +108,7 @@ public final class DatagramSession: Sendable {
     // MARK: For the server
 
     /// An answer that went with others was refused.
-    func refused(_ errno: Errno) { state.withLock { $0.failure = errno } }
+    func refused(_ errno: Errno) { refusal.store(errno.rawValue, ordering: .relaxed) }
 
     /// Hands in the datagram that the session begins with: a body may answer it without having received it.
     func begin(with message: Message) {
