@@ -65,6 +65,12 @@ void csockets_name_thread(const char *name) {
     pthread_setname_np(pthread_self(), kept);
 }
 
+// Part of the runtime's stable interface, which has no C header.
+extern __attribute__((swiftcall)) void *swift_task_getCurrent(void);
+extern __attribute__((swiftcall)) _Bool swift_task_isCancelled(void *task);
+void *csockets_current_task(void) { return swift_task_getCurrent(); }
+int csockets_is_cancelled(void *task) { return swift_task_isCancelled(task); }
+
 static _Thread_local void *current_loop;
 void *csockets_current_loop(void) { return current_loop; }
 void csockets_set_current_loop(void *loop) { current_loop = loop; }

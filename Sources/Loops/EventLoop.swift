@@ -26,6 +26,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         var isTelling = false
         /// Whether the jobs' turn is to end now.
         var looksNext = false
+        /// Where a job receives before it knows how much there is. What is in it is nobody's after the job.
+        let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: EventLoop.scratchSize, alignment: 16)
         /// CLOCK_MONOTONIC as of this turn.
         var now: UInt64 = System.now
     }
@@ -81,6 +83,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     }
 
     deinit {
+        local.pointee.scratch.deallocate()
         local.deinitialize(count: 1)
         local.deallocate()
     }
@@ -91,6 +94,15 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     public static var current: EventLoop? {
         csockets_current_loop().map { Unmanaged<EventLoop>.fromOpaque($0).takeUnretainedValue() }
     }
+
+    /// A buffer of the loop whose thread this is, for use until the job waits; nil on other threads.
+    package static var scratch: UnsafeMutableRawBufferPointer? {
+        csockets_current_loop().map { loop in
+            Unmanaged<EventLoop>.fromOpaque(loop)._withUnsafeGuaranteedRef { $0.local.pointee.scratch }
+        }
+    }
+
+    package static let scratchSize = 65536
 
     /// Whether this thread is the loop's.
     package var isCurrent: Bool {

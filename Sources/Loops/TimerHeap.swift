@@ -2,6 +2,8 @@
 package class Timed {
     /// Its place in the heap, or -1. Only the loop's thread touches it.
     final var heapIndex: Int32 = -1
+    /// The moment that it stands there for; `.max` while it does not.
+    final var armedAt = UInt64.max
 
     /// Its moment may have come: wakes whom it concerns. Returns when to look again, `.max` for never.
     func fire(now: UInt64) -> UInt64 {
@@ -30,12 +32,14 @@ struct TimerHeap {
     /// Sees to it that `owner` is looked at by `deadline`. An entry that is earlier stays: it fires, finds that it is too
     /// early, and is put where it belongs then. So a deadline that moves with every message costs nothing.
     mutating func arm(_ owner: Timed, at deadline: UInt64) {
+        if owner.armedAt <= deadline { return }
+        owner.armedAt = deadline
         let index = Int(owner.heapIndex)
         if index < 0 {
             entries.append(Entry(deadline: deadline, owner: owner))
             owner.heapIndex = Int32(truncatingIfNeeded: entries.count - 1)
             siftUp(entries.count - 1)
-        } else if deadline < entries[index].deadline {
+        } else {
             entries[index].deadline = deadline
             siftUp(index)
         }
@@ -45,6 +49,7 @@ struct TimerHeap {
         let index = Int(owner.heapIndex)
         guard index >= 0 else { return }
         owner.heapIndex = -1
+        owner.armedAt = .max
         let last = entries.removeLast()
         guard index < entries.count else { return }
         place(last, at: index)

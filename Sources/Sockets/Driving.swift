@@ -70,8 +70,8 @@ extension DrivenSocket {
                 do throws(SocketError) {
                     try waitable.register()
                     let wake =
-                        waitable.isServedByThisTask
-                        ? await waitable.suspend(awaited) : await waitable.wait(for: awaited)
+                        waitable.isServed(by: RunningTask.current)
+                        ? await suspend(awaited) : await waitable.wait(for: awaited)
                     if wake == .recheck { try recheck(operation, awaited, waited) }
                 } catch {
                     undo()
@@ -91,10 +91,25 @@ extension DrivenSocket {
                 mustWait = next
             case .done(let value):
                 if trace != nil { tell(operation, waited, value, outcome) }
-                if mustWait == nil, waitable.tookWithoutWait(direction) { await Task.yield() }
+                if mustWait != nil {
+                    waitable.tookWithWait()
+                } else if waitable.tookWithoutWait() {
+                    await Task.yield()
+                }
                 return value
             }
         }
+    }
+
+    /// Suspends a task whose cancellation is watched for already. Here, and not in `Waitable`, because only so it becomes part
+    /// of its caller: a frame of its own would be in the memory of each parked client.
+    @inline(__always)
+    private func suspend(_ direction: Direction) async -> Wake {
+        #if DEBUG
+            await withCheckedContinuation { waitable.park(Waiter($0), direction) }
+        #else
+            await withUnsafeContinuation { waitable.park(Waiter($0), direction) }
+        #endif
     }
 
     /// Waits for the turn behind those who came first.
@@ -112,7 +127,7 @@ extension DrivenSocket {
     /// Why a verb is not even tried. A task that always finds something to receive would otherwise never notice.
     @inline(__always)
     private func refusal(_ operation: SocketError.Operation, _ direction: Direction) -> SocketError? {
-        if Task.isCancelled { return error(operation, .cancelled) }
+        if RunningTask.current.isCancelled { return error(operation, .cancelled) }
         return timeOver(operation, direction)
     }
 

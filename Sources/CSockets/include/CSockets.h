@@ -46,6 +46,11 @@ void csockets_name_thread(const char *name);
 void *csockets_current_loop(void);
 void csockets_set_current_loop(void *loop);
 
+/// The running task, or null; and whether a task was cancelled. The Swift runtime's own entry points: the standard library
+/// asks the same through unspecialised generic code, which costs several times as much, and Pier asks with every message.
+void *csockets_current_task(void);
+int csockets_is_cancelled(void *task);
+
 /// A per-thread parking place for blocking waits, or null; given to `free_parker` when the thread ends.
 void *csockets_parker(void);
 void csockets_set_parker(void *parker, void (*free_parker)(void *));

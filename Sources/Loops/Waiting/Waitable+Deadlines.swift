@@ -1,3 +1,4 @@
+internal import CSockets
 package import SocketCore
 internal import Synchronization
 #if canImport(Glibc)
@@ -34,7 +35,7 @@ extension Waitable {
         let deadline = side(direction) { $0.deadline.load(ordering: .acquiring) }
         let limit = idleLimit.load(ordering: .relaxed)
         guard limit != .max else { return deadline }
-        let (end, overflow) = System.now.addingReportingOverflow(limit)
+        let (end, overflow) = System.atLeastNow.addingReportingOverflow(limit)
         return min(deadline, overflow ? .max : end)
     }
 
@@ -53,9 +54,16 @@ extension Waitable {
 
     /// Has the loop look at this socket's deadlines at a moment. What is armed is registered, and so kept alive.
     func arm(at moment: UInt64) {
+        guard loopWord.load(ordering: .acquiring) == UInt(bitPattern: csockets_current_loop()) else {
+            return armFromElsewhere(at: moment)
+        }
+        // What almost every wait of a client with an idle time finds: an entry that is looked at before then.
+        if armedAt > moment, let loop { arm(at: moment, by: loop) }
+    }
+
+    @inline(never)
+    private func armFromElsewhere(at moment: UInt64) {
         guard let loop else { return }
-        // Told apart because an action is an allocation, and each wait of a client with an idle time comes here.
-        if loop.isCurrent { return arm(at: moment, by: loop) }
         _ = loop.execute { self.arm(at: moment, by: loop) }
     }
 

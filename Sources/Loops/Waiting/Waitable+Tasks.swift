@@ -6,32 +6,31 @@ internal import Synchronization
 extension Waitable {
     /// Whether this is the task that `serve` runs for this socket. `serve` wakes its tasks itself when it cancels them: a
     /// cancellation handler for each wait would cost more than the wait.
-    package var isServedByThisTask: Bool { isServed(by: currentTask) }
+    package func isServed(by task: RunningTask) -> Bool { isServed(by: task.number) }
 
     /// Suspends the task until the socket is ready in a direction, or something else changed. The caller has the turn, and
     /// has registered the socket.
     package func wait(for direction: Direction) async -> Wake {
         await withTaskCancellationHandler {
-            await suspend(direction)
+            await Waiter.suspend { waiter in park(waiter, direction) }
         } onCancel: {
             side(direction) { $0.signalRecheck() }
         }
     }
 
-    /// The same for a task whose cancellation is watched for already.
-    package func suspend(_ direction: Direction) async -> Wake {
-        await Waiter.suspend { waiter in
-            let end = waitEnd(direction)
-            side(direction) { $0.waitUntil.store(end, ordering: .releasing) }
-            guard side(direction, { $0.install(waiter) }) else { return waiter.resume(.ready) }
-            // What changed before the waiter was in its word found nobody to wake; what changes now does.
-            let isOver =
-                isClosed || Task.isCancelled || failure != nil || isLoopClosed || deadline(direction).nanoseconds < end
-            if isOver {
-                if side(direction, { $0.takeBack(waiter) }) { waiter.resume(.recheck) }
-            } else if end != .max {
-                arm(at: end)
-            }
+    /// Puts the waiter of a suspended task where what it waits for finds it.
+    package func park(_ waiter: Waiter, _ direction: Direction) {
+        let end = waitEnd(direction)
+        side(direction) { $0.waitUntil.store(end, ordering: .releasing) }
+        guard side(direction, { $0.install(waiter) }) else { return waiter.resume(.ready) }
+        // What changed before the waiter was in its word found nobody to wake; what changes now does.
+        let isOver =
+            isClosed || RunningTask.current.isCancelled || failure != nil || isLoopClosed
+            || deadline(direction).nanoseconds < end
+        if isOver {
+            if side(direction, { $0.takeBack(waiter) }) { waiter.resume(.recheck) }
+        } else if end != .max {
+            arm(at: end)
         }
     }
 
@@ -59,10 +58,4 @@ extension Waitable {
             leaveQueue(id)
         }
     }
-}
-
-/// The running task as a number that no other running task has; 0 outside of tasks.
-package var currentTask: UInt {
-    // Safety: an optional UnsafeCurrentTask is one pointer; only its identity is used, and only while the task runs.
-    withUnsafeCurrentTask { unsafeBitCast($0, to: UInt.self) }
 }

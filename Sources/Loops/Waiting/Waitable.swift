@@ -51,7 +51,7 @@ package final class Waitable: Timed, @unchecked Sendable {
         get { wasDrained && !mayHideMore.load(ordering: .acquiring) }
         set { wasDrained = newValue }
     }
-    nonisolated(unsafe) private var wasDrained = false
+    @exclusivity(unchecked) nonisolated(unsafe) private var wasDrained = false
     /// Safety: the last user alone takes it, to close it.
     nonisolated(unsafe) private var descriptor: Descriptor?
     /// Whether another descriptor may mean the same socket, so that closing ours would not take it out of the poller.
@@ -106,7 +106,10 @@ package final class Waitable: Timed, @unchecked Sendable {
             let left = found & ~Self.busy(direction)
             let (done, current) = state.weakCompareExchange(
                 expected: found, desired: left, ordering: .acquiringAndReleasing)
-            if done { return closeIfLast(left) }
+            if done {
+                if left & Self.closed != 0 { closeIfLast(left) }
+                return
+            }
             found = current
         }
         turns.handOver(direction) { isLast in
@@ -217,26 +220,27 @@ package final class Waitable: Timed, @unchecked Sendable {
         servedTask.load(ordering: .acquiring) == task
     }
 
-    /// Counts a verb that never waited; true after each so many, when the task should let others of its loop run. The loop
-    /// then looks at its sockets before it comes back to the task.
-    package func tookWithoutWait(_ direction: Direction) -> Bool {
-        let count: UInt8
-        if direction == .receive {
-            receivesWithoutWait &+= 1
-            count = receivesWithoutWait
-        } else {
-            sendsWithoutWait &+= 1
-            count = sendsWithoutWait
+    /// Counts a verb that did not wait; true after so many in a row, when the task should let others of its loop run. The
+    /// loop then looks at its sockets before it comes back to the task.
+    package func tookWithoutWait() -> Bool {
+        // The two directions may count at once, and one then counts for both: it is a rule of thumb.
+        let count = verbsWithoutWait.load(ordering: .relaxed) &+ 1
+        guard count >= Self.verbsPerYield else {
+            verbsWithoutWait.store(count, ordering: .relaxed)
+            return false
         }
-        guard count % Self.verbsPerYield == 0 else { return false }
+        verbsWithoutWait.store(0, ordering: .relaxed)
         if let loop = EventLoop.current { loop.lookNext() }
         return true
     }
 
-    private static let verbsPerYield: UInt8 = 32
-    /// Each belongs to the holder of its direction's turn.
-    nonisolated(unsafe) private var receivesWithoutWait: UInt8 = 0
-    nonisolated(unsafe) private var sendsWithoutWait: UInt8 = 0
+    /// A verb waited, and others ran meanwhile.
+    package func tookWithWait() {
+        verbsWithoutWait.store(0, ordering: .relaxed)
+    }
+
+    private static let verbsPerYield: UInt8 = 64
+    private let verbsWithoutWait = Atomic<UInt8>(0)
 
     // MARK: - Timers
 

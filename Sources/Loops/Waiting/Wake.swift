@@ -1,5 +1,5 @@
 /// Why a wait ended.
-@frozen @usableFromInline
+@frozen
 package enum Wake: UInt8, Sendable {
     /// What was waited for may be there: try again.
     case ready
@@ -20,20 +20,20 @@ package struct Waiter: Sendable {
     private static let bellBit: UInt = 4
 
     #if DEBUG
-        typealias Continuation = CheckedContinuation<Wake, Never>
+        package typealias Continuation = CheckedContinuation<Wake, Never>
         private final class Box {
             let continuation: Continuation
             init(_ continuation: Continuation) { self.continuation = continuation }
         }
     #else
-        typealias Continuation = UnsafeContinuation<Wake, Never>
+        package typealias Continuation = UnsafeContinuation<Wake, Never>
     #endif
 
     init(word: UInt) {
         self.word = word
     }
 
-    init(_ continuation: Continuation) {
+    package init(_ continuation: Continuation) {
         #if DEBUG
             word = UInt(bitPattern: Unmanaged.passRetained(Box(continuation)).toOpaque())
         #else

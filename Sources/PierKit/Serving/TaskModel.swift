@@ -14,11 +14,17 @@ struct TaskModel {
     private func body(_ settings: Serve.Settings) -> @Sendable (Connection) async throws -> Void {
         switch server.service {
         case .echo where settings.show != .none && !server.report.isTelling: shownEcho(settings)
+        case .echo where !server.isTold(settings): silentEcho(settings)
         case .echo: body(Echo.self, settings)
         case .discard: body(Discard.self, settings)
         case .chargen: body(Chargen.self, settings)
         case .daytime: body(Daytime.self, settings)
         }
+    }
+
+    private func silentEcho(_ settings: Serve.Settings) -> @Sendable (Connection) async throws -> Void {
+        let size = settings.receiveSize
+        return { client in try await Echo.serve(client, upTo: size) }
     }
 
     private func shownEcho(_ settings: Serve.Settings) -> @Sendable (Connection) async throws -> Void {

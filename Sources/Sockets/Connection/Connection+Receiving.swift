@@ -147,6 +147,19 @@ extension Connection {
         _ fd: CInt, upTo count: Int, pastUnread: Bool = false
     ) throws(Errno) -> Attempt<[UInt8]?> {
         let most = min(count, Self.largestReceive)
+        if !receivesMuch, let scratch = EventLoop.scratch {
+            // A message is as large as what came, and mostly that is little.
+            let buffer = UnsafeMutableRawBufferPointer(start: scratch.baseAddress, count: min(most, scratch.count))
+            switch try attemptReceive(fd, into: buffer, pastUnread: pastUnread) {
+            case .wait(let direction): return .wait(direction)
+            case .done(0): return .done(nil)
+            case .done(let received):
+                receivesMuch = received > scratch.count / 2
+                return .done(
+                    Array(UnsafeRawBufferPointer(start: buffer.baseAddress, count: received).bindMemory(to: UInt8.self))
+                )
+            }
+        }
         // Made only now that there may be something: no buffer lives across a wait.
         var result = Attempt<Int>.wait(.receive)
         var failure: Errno?
@@ -164,7 +177,9 @@ extension Connection {
         case .wait(let direction): return .wait(direction)
         case .done(0): return .done(nil)
         // A small message must not keep a large buffer alive.
-        case .done(let received): return .done(received < most / 2 ? Array(bytes[...]) : bytes)
+        case .done(let received):
+            receivesMuch = received > EventLoop.scratchSize / 2
+            return .done(received < most / 2 ? Array(bytes[...]) : bytes)
         }
     }
 

@@ -40,14 +40,18 @@ public final class Connection: Sendable {
     let trace: Trace?
     package let waitable: Waitable
     /// Received bytes that nobody has got yet. Belongs to the holder of the receive turn.
-    nonisolated(unsafe) var unread = UnreadBytes()
+    @exclusivity(unchecked) nonisolated(unsafe) var unread = UnreadBytes()
     /// Why the connection broke, as a send was told, or 0. The kernel tells it once, and after that a receive finds what looks
     /// like the end.
     let breakage = Atomic<CInt>(0)
     /// Whether this side has stopped receiving, so that an end is no word of the peer's.
     let hasStopped = Atomic<Bool>(false)
     /// Whether the end of the stream has been received. Belongs to the holder of the receive turn.
-    nonisolated(unsafe) var hasPeerFinished = false
+    @exclusivity(unchecked) nonisolated(unsafe) var hasPeerFinished = false
+
+    /// Whether the last message was so large that it is better received where it stays. Belongs to the holder of the receive
+    /// turn.
+    @exclusivity(unchecked) nonisolated(unsafe) var receivesMuch = false
 
     init(
         _ descriptor: consuming Descriptor, origin: Origin, remote: SocketAddress, listener: Listener? = nil,

@@ -55,7 +55,7 @@ public final class DatagramSession: Sendable {
     /// Waits until one comes. Throws `.cancelled`, and why an answer that went with others was not sent.
     public func receive() async throws(SocketError) -> [UInt8]? {
         if let refusal = takeRefusal() { throw refusal }
-        let isServed = task.load(ordering: .relaxed) == currentTask
+        let isServed = task.load(ordering: .relaxed) == RunningTask.current.number
         switch await mailbox.take(isWatched: isServed) {
         case .element(let message):
             held.give(message.size)

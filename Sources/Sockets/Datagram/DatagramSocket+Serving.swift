@@ -158,7 +158,7 @@ final class DatagramServer: Sendable {
         defer { bodies.wrappingSubtract(1, ordering: .relaxed) }
         var next: DatagramSession? = first
         while let session = next {
-            session.setServedTask(currentTask)
+            session.setServedTask(RunningTask.current.number)
             do {
                 try await body(session)
             } catch {

@@ -132,7 +132,7 @@ private final class Server: Sendable {
     private func begin(_ connection: Connection) {
         connection.idleTimeout = idleTimeout
         if let loop = EventLoop.current { connection.waitable.adopt(loop) }
-        connection.waitable.setServedTask(currentTask)
+        connection.waitable.setServedTask(RunningTask.current.number)
     }
 
     @inline(never)

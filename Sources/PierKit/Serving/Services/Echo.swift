@@ -7,6 +7,12 @@ enum Echo: Service {
         while let message = try await client.receive(upTo: size) { try await client.send(message) }
     }
 
+    /// The same where the stream is known to be the connection itself: through the protocol each receive would end with a look
+    /// at whose executor the task is on.
+    static func serve(_ client: Connection, upTo size: Int) async throws(SocketError) {
+        while let message = try await client.receive(upTo: size) { try await client.send(message) }
+    }
+
     /// The same for a client whose messages are only shown, which is what most are. Through a stream that shows them a
     /// silent client would need another frame, and with it a second slab of its task's memory: half as much again.
     static func serve(_ client: Connection, upTo size: Int, _ shown: Shown) async throws(SocketError) {
