@@ -114,7 +114,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
 
     /// Ends the turn of the jobs with the one that runs now: it has done much without a wait, and others may have been
     /// waiting for their sockets meanwhile. On the loop's thread.
-    func lookNext() { local.pointee.looksNext = true }
+    package func lookNext() { local.pointee.looksNext = true }
 
     /// Runs a job on the loop's thread, after the jobs that came before it.
     public func enqueue(_ job: consuming ExecutorJob) {

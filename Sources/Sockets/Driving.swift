@@ -7,7 +7,8 @@ internal import SystemPackage
 // A verb is an attempt: one try at its system call, which gives the verb's value or says what to wait for. What is here
 // repeats the attempt, in a task or in a thread, and is the only code that waits for a descriptor. So here, and nowhere
 // else, is a wait traced, a deadline kept, and a close or a cancellation noticed. (A race between several addresses waits for
-// all of its sockets at once. It has two drivers of its own, in ConnectRace+Driving.swift.)
+// all of its sockets at once. It has two drivers of its own, in ConnectRace+Driving.swift. A client that is served message by
+// message waits without a task or a thread: its driver is in Connection+Parking.swift.)
 
 /// A socket with verbs: what the drivers need to know of it.
 protocol DrivenSocket: AnyObject, Sendable {
@@ -114,7 +115,7 @@ extension DrivenSocket {
 
     /// Waits for the turn behind those who came first.
     @inline(never)
-    private func queue(
+    func queue(
         _ operation: SocketError.Operation, _ direction: Direction, _ turn: Direction
     ) async throws(SocketError) {
         while true {
@@ -126,7 +127,7 @@ extension DrivenSocket {
 
     /// Why a verb is not even tried. A task that always finds something to receive would otherwise never notice.
     @inline(__always)
-    private func refusal(_ operation: SocketError.Operation, _ direction: Direction) -> SocketError? {
+    func refusal(_ operation: SocketError.Operation, _ direction: Direction) -> SocketError? {
         if RunningTask.current.isCancelled { return error(operation, .cancelled) }
         return timeOver(operation, direction)
     }
@@ -140,7 +141,7 @@ extension DrivenSocket {
 
     /// Why a wait ended though nothing was ready; returns when it is to be taken up again.
     @inline(never)
-    private func recheck(
+    func recheck(
         _ operation: SocketError.Operation, _ direction: Direction, _ waited: UInt64
     ) throws(SocketError) {
         let cause: SocketError.Cause
@@ -160,7 +161,7 @@ extension DrivenSocket {
     }
 
     @inline(never)
-    private func failed(_ operation: SocketError.Operation, _ errno: Errno, _ waited: UInt64) -> SocketError {
+    func failed(_ operation: SocketError.Operation, _ errno: Errno, _ waited: UInt64) -> SocketError {
         // A close may have come between the wake and the system call; what it says then is no news.
         let cause: SocketError.Cause = waitable.isClosed ? .closed : .system(errno)
         tell(operation, waited, cause) { .failed($0) }
@@ -169,7 +170,7 @@ extension DrivenSocket {
 
     /// Tells the trace how a verb ended, and if there was a wait (since `waited`), how long that was.
     @inline(never)
-    private func tell<Value>(
+    func tell<Value>(
         _ operation: SocketError.Operation, _ waited: UInt64, _ value: Value, _ outcome: (Value) -> Trace.Outcome
     ) {
         if trace != nil { tell(operation, waited, outcome(value)) }

@@ -216,6 +216,9 @@ package final class Waitable: Timed, @unchecked Sendable {
         servedTask.store(task ?? 0, ordering: .releasing)
     }
 
+    /// What `setServedTask` was told last, or 0.
+    var servedWord: UInt { servedTask.load(ordering: .acquiring) }
+
     func isServed(by task: UInt) -> Bool {
         servedTask.load(ordering: .acquiring) == task
     }

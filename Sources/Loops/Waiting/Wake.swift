@@ -7,17 +7,18 @@ package enum Wake: UInt8, Sendable {
     case recheck
 }
 
-/// Whoever waits: a task's continuation, a thread's parker, or a bell that one who waits for several things hears; packed
-/// into a word so that it can be taken atomically.
+/// Whoever waits: a task's continuation, a thread's parker, a bell that one who waits for several things hears, or an
+/// object that is parked; packed into a word so that it can be taken atomically.
 ///
 /// In debug builds the continuation is a checked one, so that a second resume or none is caught.
 package struct Waiter: Sendable {
-    /// A pointer; its second-lowest bit says that it is a parker's, its third that it is a bell's. Never 0 or 1: those mean
-    /// that nobody waits.
+    /// A pointer; its second-lowest bit says that it is a parker's, its third that it is a bell's, its fourth that it is a
+    /// parked object's. Never 0 or 1: those mean that nobody waits.
     let word: UInt
 
     private static let parkerBit: UInt = 2
     private static let bellBit: UInt = 4
+    private static let parkedBit: UInt = 8
 
     #if DEBUG
         package typealias Continuation = CheckedContinuation<Wake, Never>
@@ -52,6 +53,18 @@ package struct Waiter: Sendable {
         word = Self.word(of: bell)
     }
 
+    /// With a reference of its own, which is kept alive by nothing else meanwhile.
+    init(parked object: AnyObject) {
+        word = UInt(bitPattern: Unmanaged.passRetained(object).toOpaque()) | Self.parkedBit
+    }
+
+    /// Gives back a parked object's reference, for who took the waiter and does not resume it.
+    func releaseParked() {
+        assert(word & Self.parkedBit != 0, "nothing parked")
+        guard let pointer = UnsafeRawPointer(bitPattern: word & ~Self.parkedBit) else { return }
+        Unmanaged<AnyObject>.fromOpaque(pointer).release()
+    }
+
     /// The word in which a bell stands.
     static func word(of bell: Bell) -> UInt {
         UInt(bitPattern: Unmanaged.passUnretained(bell).toOpaque()) | bellBit
@@ -76,6 +89,11 @@ package struct Waiter: Sendable {
             guard let pointer = UnsafeRawPointer(bitPattern: word & ~Self.bellBit) else { return }
             // Whatever it is, who hears it looks at everything.
             Unmanaged<Bell>.fromOpaque(pointer).takeRetainedValue().ring()
+            return
+        }
+        if word & Self.parkedBit != 0 {
+            guard let pointer = UnsafeRawPointer(bitPattern: word & ~Self.parkedBit) else { return }
+            Parking.wake?(pointer, wake)
             return
         }
         #if DEBUG

@@ -1,7 +1,5 @@
 public import Loops
 public import SocketCore
-internal import Synchronization
-internal import SystemPackage
 
 // The answer to the tutorial's last sentence
 //
@@ -29,48 +27,26 @@ extension Listener {
         onShortage: (@Sendable (SocketError) -> Void)? = nil, onFull: (@Sendable () -> Void)? = nil,
         _ body: @escaping @Sendable (Connection) async throws -> Void
     ) async throws(SocketError) {
-        let group: EventLoopGroup
-        if let loops { group = loops } else { group = try EventLoopGroup.shared }
-        let clients = ClientCount(limit: limit, loops: group.loops.count)
-        let server = Server(
-            listener: self, group: group, clients: clients, idleTimeout: idleTimeout, onError: onError,
-            onShortage: onShortage, onFull: onFull, body: body)
-        servers.withLock { $0.append(clients) }
-        defer { servers.withLock { $0.removeAll { $0 === clients } } }
-        let failure = await withTaskCancellationHandler {
-            await withTaskExecutorPreference(group.next()) { await server.run() }
-        } onCancel: {
-            // The clients' tasks are cancelled with this one, and those that wait must be woken to find it. Once for all of
-            // them: a handler for each would cost more than a parked client's other frames.
-            group.recheckAll()
-        }
-        if let failure { throw failure }
+        let arrivals = try Arrivals(self, loops, limit: limit, onShortage: onShortage, onFull: onFull)
+        let server = Server(arrivals: arrivals, idleTimeout: idleTimeout, onError: onError, body: body)
+        try await arrivals.whileServed { await server.run() }
     }
 }
 
 /// One `serve` under way.
 private final class Server: Sendable {
-    let listener: Listener
-    let group: EventLoopGroup
-    let clients: ClientCount
+    let arrivals: Arrivals
     let idleTimeout: Duration?
     let onError: (@Sendable (Connection, any Error) -> Void)?
-    let onShortage: (@Sendable (SocketError) -> Void)?
-    let onFull: (@Sendable () -> Void)?
     let body: @Sendable (Connection) async throws -> Void
 
     init(
-        listener: Listener, group: EventLoopGroup, clients: ClientCount, idleTimeout: Duration?,
-        onError: (@Sendable (Connection, any Error) -> Void)?, onShortage: (@Sendable (SocketError) -> Void)?,
-        onFull: (@Sendable () -> Void)?, body: @escaping @Sendable (Connection) async throws -> Void
+        arrivals: Arrivals, idleTimeout: Duration?, onError: (@Sendable (Connection, any Error) -> Void)?,
+        body: @escaping @Sendable (Connection) async throws -> Void
     ) {
-        self.listener = listener
-        self.group = group
-        self.clients = clients
+        self.arrivals = arrivals
         self.idleTimeout = idleTimeout
         self.onError = onError
-        self.onShortage = onShortage
-        self.onFull = onFull
         self.body = body
     }
 
@@ -80,35 +56,17 @@ private final class Server: Sendable {
     func run() async -> SocketError? {
         // An ordinary group would keep each ended client until the end.
         await withDiscardingTaskGroup { tasks in
-            var shortage = Shortage()
-            while true {
-                do throws(SocketError) {
-                    while clients.isFull {
-                        if listener.waitable.isClosed { return nil }
-                        onFull?()
-                        try await clients.waitForChange(until: .never)
-                    }
-                    let connection = try await listener.accept()
-                    shortage = Shortage()
-                    let loop = clients.enter()
-                    tasks.addTask(executorPreference: group.loops[loop]) { await self.serve(connection, on: loop) }
-                } catch {
-                    switch error.cause {
-                    case .closed, .cancelled:
-                        return nil
-                    case .system(let errno) where errno.isShortage:
-                        if shortage.isNew {
-                            listener.trace?.tell(
-                                .clientFailed("\(error)"), of: listener.waitable.rawValue, listener.address)
-                            onShortage?(error)
-                        }
-                        try? await clients.waitForChange(until: .after(shortage.pause()))
-                    default:
-                        tasks.cancelAll()
-                        group.recheckAll()
-                        return error
+            do throws(SocketError) {
+                while let (connection, loop) = try await arrivals.next() {
+                    tasks.addTask(executorPreference: arrivals.group.loops[loop]) {
+                        await self.serve(connection, on: loop)
                     }
                 }
+                return nil
+            } catch {
+                tasks.cancelAll()
+                arrivals.group.recheckAll()
+                return error
             }
         }
     }
@@ -125,7 +83,7 @@ private final class Server: Sendable {
         } catch {
             end(connection, error)
         }
-        clients.leave(loop)
+        arrivals.clients.leave(loop)
     }
 
     @inline(never)
@@ -137,16 +95,6 @@ private final class Server: Sendable {
 
     @inline(never)
     private func end(_ connection: Connection, _ failure: (any Error)?) {
-        // The task's number may be another's as soon as it has ended.
-        connection.waitable.setServedTask(nil)
-        if let failure {
-            if let onError {
-                onError(connection, failure)
-            } else {
-                connection.trace?.tell(
-                    .clientFailed("\(failure)"), of: connection.waitable.rawValue, connection.remoteAddress)
-            }
-        }
-        connection.close()
+        connection.endServing(failure, onError)
     }
 }

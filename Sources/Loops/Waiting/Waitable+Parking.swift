@@ -1,0 +1,58 @@
+package import SocketCore
+internal import Synchronization
+
+// How an object waits that has neither a task nor a thread: it is parked. Its pointer stands in the direction's word, with
+// the only reference to it that is needed, and who takes it out hands it to the one that it is parked by.
+//
+// So a socket that waits costs itself and nothing else. A suspended task would cost several times as much.
+
+/// How the layer above wakes what it has parked.
+package enum Parking {
+    /// Takes over a parked object's reference, and hands the object on. It is called on any thread, must not wait, and must
+    /// not run what the object waits for.
+    ///
+    /// Safety: set once, before anything is parked, and never changed.
+    nonisolated(unsafe) package static var wake: (@Sendable (UnsafeRawPointer, Wake) -> Void)?
+}
+
+extension Waitable {
+    /// Whom the socket is parked by, as a number: the word that otherwise tells the task that serves it. While an object
+    /// lives, no task has its address.
+    package var parkedBy: UInt { servedWord }
+
+    /// Parks an object until the socket is ready in a direction, or something else changed; or tells why there is nothing
+    /// to wait for. The caller has the turn, which goes with the object, and has registered the socket.
+    ///
+    /// The object may be woken, and used elsewhere, before this returns.
+    package func park(_ object: AnyObject, _ direction: Direction, by owner: UInt) -> Wake? {
+        setServedTask(owner)
+        let end = waitEnd(direction)
+        side(direction) { $0.waitUntil.store(end, ordering: .releasing) }
+        let waiter = Waiter(parked: object)
+        guard side(direction, { $0.install(waiter) }) else {
+            waiter.releaseParked()
+            return .ready
+        }
+        // As for a task that suspends: what changed before the object was in its word found nobody to wake.
+        let isOver =
+            isClosed || RunningTask.current.isCancelled || failure != nil || isLoopClosed || deadline(direction).nanoseconds < end
+        if isOver {
+            guard side(direction, { $0.takeBack(waiter) }) else { return nil }
+            waiter.releaseParked()
+            return .recheck
+        }
+        if end != .max { arm(at: end) }
+        return nil
+    }
+}
+
+extension EventLoop {
+    /// Resumes a task of this loop after those that are to run already, even if an event is being told: the events that are
+    /// told with it then find the task awake.
+    package func resumeInTurn(_ waiter: Waiter) {
+        guard isCurrent, local.pointee.isTelling else { return waiter.resume(.ready) }
+        local.pointee.isTelling = false
+        waiter.resume(.ready)
+        local.pointee.isTelling = true
+    }
+}
