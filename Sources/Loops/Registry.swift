@@ -38,8 +38,8 @@ struct Registry {
     /// Every registered socket.
     var all: [Waitable] { slots.compactMap(\.waitable) }
 
-    /// Gives a socket a slot, and its tag.
-    mutating func insert(_ waitable: Waitable) -> UInt64 {
+    /// Gives a socket a slot: its number, and the tag of its events.
+    mutating func insert(_ waitable: Waitable) -> (slot: UInt32, tag: UInt64) {
         let index: UInt32
         if let reused = free.popLast() {
             index = reused
@@ -48,18 +48,17 @@ struct Registry {
             slots.append(Slot(waitable: nil, generation: 0))
         }
         slots[Int(index)].waitable = waitable
-        return UInt64(slots[Int(index)].generation) << 32 | UInt64(index)
+        return (index, UInt64(slots[Int(index)].generation) << 32 | UInt64(index))
     }
 
-    mutating func remove(_ tag: UInt64) {
-        let index = Int(tag & 0xffff_ffff)
-        guard index < slots.count, slots[index].generation == UInt32(tag >> 32), slots[index].waitable != nil else {
-            return
-        }
+    /// Frees a slot. Its socket calls it, once.
+    mutating func remove(_ slot: UInt32) {
+        let index = Int(slot)
+        guard index < slots.count, slots[index].waitable != nil else { return }
         slots[index].waitable = nil
         // The alarm's tag has all bits set: no generation reaches it before its index is out of range.
         slots[index].generation &+= 1
-        free.append(UInt32(truncatingIfNeeded: index))
+        free.append(slot)
     }
 
     mutating func removeAll() -> [Waitable] {

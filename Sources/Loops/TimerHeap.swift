@@ -1,9 +1,9 @@
 /// Something that a loop wakes at a moment: it stands in the loop's heap at most once.
 package class Timed {
-    /// Its place in the heap, or -1. Only the loop's thread touches it.
-    final var heapIndex: Int32 = -1
-    /// The moment that it stands there for; `.max` while it does not.
+    /// The moment that it stands in the heap for; `.max` while it does not.
     final var armedAt = UInt64.max
+    /// Its place in the heap, or -1. Only the loop's thread touches either.
+    final var heapIndex: Int32 = -1
 
     /// Its moment may have come: wakes whom it concerns. Returns when to look again, `.max` for never.
     func fire(now: UInt64) -> UInt64 {

@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// One direction of a socket as its waits see it: readiness and waiter in one atomic word, and the deadlines.
+/// One direction of a socket as its waits see it: readiness and waiter in one atomic word, and until when they wait.
 ///
 /// The word is `idle` (nothing known to be ready, nobody waits), `ready` (an edge came while nobody waited), or a waiter.
 /// Only the holder of the direction's turn installs a waiter, so there is at most one; whoever exchanges it out of the
@@ -10,8 +10,6 @@ struct Side: ~Copyable {
     static let ready: UInt = 1
 
     private let word = Atomic<UInt>(idle)
-    /// The user's deadline for this direction; `.max` is none.
-    let deadline = Atomic<UInt64>(.max)
     /// Until when the wait under way, or else the last one, may last.
     let waitUntil = Atomic<UInt64>(.max)
 

@@ -12,13 +12,19 @@ internal import Synchronization
 extension Waitable {
     /// The moment until which verbs of a direction may wait. A change takes effect on waits under way too.
     package func setDeadline(_ deadline: Deadline, _ direction: Direction) {
-        side(direction) { $0.deadline.store(deadline.nanoseconds, ordering: .sequentiallyConsistent) }
+        if deadline == .never && extras == nil { return }
+        let extras = needExtras()
+        let word = deadline.nanoseconds
+        switch direction {
+        case .receive: extras.receiveDeadline.store(word, ordering: .sequentiallyConsistent)
+        case .send: extras.sendDeadline.store(word, ordering: .sequentiallyConsistent)
+        }
         side(direction) { $0.signalRecheck() }
-        turns.wakeAll(direction)
+        extras.turns.wakeAll(direction)
     }
 
     package func deadline(_ direction: Direction) -> Deadline {
-        Deadline(nanoseconds: side(direction) { $0.deadline.load(ordering: .sequentiallyConsistent) })
+        Deadline(nanoseconds: extras?.deadline(direction) ?? .max)
     }
 
     /// How long each wait may last at the most; nil is without end.
@@ -32,7 +38,7 @@ extension Waitable {
 
     /// Until when a wait that begins now may last.
     func waitEnd(_ direction: Direction) -> UInt64 {
-        let deadline = side(direction) { $0.deadline.load(ordering: .acquiring) }
+        let deadline = extras?.deadline(direction) ?? .max
         let limit = idleLimit.load(ordering: .relaxed)
         guard limit != .max else { return deadline }
         let (end, overflow) = System.atLeastNow.addingReportingOverflow(limit)

@@ -42,9 +42,10 @@ extension Waitable {
     private func enter(_ loop: EventLoop) {
         guard beginUse() else { return }
         defer { endUse() }
-        slot = loop.local.pointee.registry.insert(self)
+        let tag: UInt64
+        (slot, tag) = loop.local.pointee.registry.insert(self)
         do throws(Errno) {
-            try System.epollAdd(loop.poller.rawValue, rawValue, events: Registry.everything, tag: slot)
+            try System.epollAdd(loop.poller.rawValue, rawValue, events: Registry.everything, tag: tag)
         } catch {
             registrationError.store(error.rawValue, ordering: .sequentiallyConsistent)
             loop.local.pointee.registry.remove(slot)
@@ -78,7 +79,7 @@ extension Waitable {
 
     /// The loop ends: whoever waits finds it closed.
     func loopClosed() {
-        turns.wakeAll(nil)
+        extras?.turns.wakeAll(nil)
         recheck()
     }
 

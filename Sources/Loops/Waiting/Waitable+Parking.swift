@@ -35,7 +35,8 @@ extension Waitable {
         }
         // As for a task that suspends: what changed before the object was in its word found nobody to wake.
         let isOver =
-            isClosed || RunningTask.current.isCancelled || failure != nil || isLoopClosed || deadline(direction).nanoseconds < end
+            isClosed || RunningTask.current.isCancelled || failure != nil || isLoopClosed
+            || deadline(direction).nanoseconds < end
         if isOver {
             guard side(direction, { $0.takeBack(waiter) }) else { return nil }
             waiter.releaseParked()

@@ -31,34 +31,38 @@ package final class Waitable: Timed, @unchecked Sendable {
     /// Somebody waits for the direction's turn.
     private static func queued(_ direction: Direction) -> UInt32 { direction == .receive ? 16 : 32 }
 
+    // In the order that leaves no holes: a socket that waits costs this, and there may be very many.
+
     /// The descriptor's number; valid for as long as the caller has a turn or a use.
     package let rawValue: CInt
+    /// Safety: the last user alone takes it, to close it.
+    nonisolated(unsafe) private var descriptor: Descriptor?
+    /// Whether the last read found the end of what there was (rule 2). Belongs to the holder of the receive turn.
+    @exclusivity(unchecked) nonisolated(unsafe) private var wasDrained = false
+    /// Whether an event was seen after which a short read says nothing (rule 3).
+    let mayHideMore: Atomic<Bool>
+    /// Whether another descriptor may mean the same socket, so that closing ours would not take it out of the poller.
+    let isShared = Atomic<Bool>(false)
     let state = Atomic<UInt32>(0)
+    let registrationError = Atomic<CInt>(0)
+    /// The number of its slot in the loop's registry. Belongs to the loop's thread.
+    var slot = UInt32.max
+    private let verbsWithoutWait = Atomic<UInt8>(0)
     let receiving = Side()
     let sending = Side()
-    let turns = Turns()
     /// The loop, retained; written once, before the bit `registered` is set.
     let loopWord = Atomic<UInt>(0)
+    /// Extras, retained; or 0.
+    let extrasWord = Atomic<UInt>(0)
     /// How long a wait may last at the most, in nanoseconds; `.max` is without end.
     let idleLimit = Atomic<UInt64>(.max)
     /// The task that `serve` runs for this socket; `serve` wakes it when it is cancelled, so its waits need no handler.
     private let servedTask = Atomic<UInt>(0)
-    let registrationError = Atomic<CInt>(0)
-    /// Whether an event was seen after which a short read says nothing (rule 3).
-    let mayHideMore: Atomic<Bool>
     /// Whether the last read found the end of what there was (rule 2). Belongs to the holder of the receive turn.
     package var isDrained: Bool {
         get { wasDrained && !mayHideMore.load(ordering: .acquiring) }
         set { wasDrained = newValue }
     }
-    @exclusivity(unchecked) nonisolated(unsafe) private var wasDrained = false
-    /// Safety: the last user alone takes it, to close it.
-    nonisolated(unsafe) private var descriptor: Descriptor?
-    /// Whether another descriptor may mean the same socket, so that closing ours would not take it out of the poller.
-    let isShared = Atomic<Bool>(false)
-    /// The slot in the loop's registry. Belongs to the loop's thread.
-    var slot = UInt64.max
-
     /// Takes a descriptor over. `shortReadsDrain` is for TCP, where a short read means an empty buffer.
     package init(_ descriptor: consuming Descriptor, shortReadsDrain: Bool) {
         rawValue = descriptor.rawValue
@@ -68,6 +72,7 @@ package final class Waitable: Timed, @unchecked Sendable {
     }
 
     deinit {
+        dropExtras()
         guard let kept = UnsafeRawPointer(bitPattern: loopWord.load(ordering: .acquiring)) else { return }
         Unmanaged<EventLoop>.fromOpaque(kept).release()
     }
@@ -112,7 +117,7 @@ package final class Waitable: Timed, @unchecked Sendable {
             }
             found = current
         }
-        turns.handOver(direction) { isLast in
+        needExtras().turns.handOver(direction) { isLast in
             // Under the queue's lock: nobody joins the queue meanwhile. The release is for what the turn guards.
             state.bitwiseAnd(isLast ? ~Self.queued(direction) : ~0, ordering: .acquiringAndReleasing)
         } orGiveBack: {
@@ -129,7 +134,7 @@ package final class Waitable: Timed, @unchecked Sendable {
 
     /// Joins the queue for a direction's turn (`.busy`), unless it was free and is now the caller's, or the socket is closed.
     func joinQueue(_ direction: Direction, _ entry: Turns.Entry) -> Turn {
-        turns.join(direction, entry) {
+        needExtras().turns.join(direction, entry) {
             while true {
                 let turn = tryTakeTurn(direction)
                 guard turn == .busy else { return turn }
@@ -145,7 +150,7 @@ package final class Waitable: Timed, @unchecked Sendable {
 
     /// Takes an entry out of the queue and wakes it, if it still stands there.
     func leaveQueue(_ id: UInt64) {
-        turns.leave(id)
+        extras?.turns.leave(id)
     }
 
     /// Keeps the descriptor open for as long as `body` runs; nil when it is closed.
@@ -186,7 +191,7 @@ package final class Waitable: Timed, @unchecked Sendable {
         let before = state.bitwiseOr(Self.closed, ordering: .acquiringAndReleasing).oldValue
         guard before & Self.closed == 0 else { return false }
         // Those who queue first: a holder who is woken gives its turn on, and that of a closed socket is nobody's.
-        turns.wakeAll(nil)
+        extras?.turns.wakeAll(nil)
         recheck()
         closeIfLast(before | Self.closed)
         return true
@@ -243,7 +248,6 @@ package final class Waitable: Timed, @unchecked Sendable {
     }
 
     private static let verbsPerYield: UInt8 = 64
-    private let verbsWithoutWait = Atomic<UInt8>(0)
 
     // MARK: - Timers
 
@@ -253,8 +257,13 @@ package final class Waitable: Timed, @unchecked Sendable {
         for direction in [Direction.receive, .send] {
             let end = side(direction) { $0.waitUntil.load(ordering: .acquiring) }
             if end <= now { side(direction) { $0.signalRecheck() } } else { next = min(next, end) }
-            let deadline = side(direction) { $0.deadline.load(ordering: .acquiring) }
-            if deadline <= now { turns.wakeAll(direction) } else if !turns.isEmpty { next = min(next, deadline) }
+            guard let extras else { continue }
+            let deadline = extras.deadline(direction)
+            if deadline <= now {
+                extras.turns.wakeAll(direction)
+            } else if !extras.turns.isEmpty {
+                next = min(next, deadline)
+            }
         }
         return next
     }

@@ -29,29 +29,30 @@ public final class Connection: Sendable {
         case adopted
     }
 
+    // In the order that leaves no holes: a client that waits costs this, and there may be very many.
+
+    /// The peer's address; unnamed for most clients of Unix sockets (`getpeername(2)`).
+    public let remoteAddress: SocketAddress
     /// How it was made.
     public let origin: Origin
     /// The rule of who may speak when.
     public let duplex: Duplex
-    /// The peer's address; unnamed for most clients of Unix sockets (`getpeername(2)`).
-    public let remoteAddress: SocketAddress
+    /// Whether this side has stopped receiving, so that an end is no word of the peer's.
+    let hasStopped = Atomic<Bool>(false)
+    /// Whether the end of the stream has been received. Belongs to the holder of the receive turn.
+    @exclusivity(unchecked) nonisolated(unsafe) var hasPeerFinished = false
+    /// Whether the last message was so large that it is better received where it stays. Belongs to the holder of the receive
+    /// turn.
+    @exclusivity(unchecked) nonisolated(unsafe) var receivesMuch = false
+    /// Why the connection broke, as a send was told, or 0. The kernel tells it once, and after that a receive finds what looks
+    /// like the end.
+    let breakage = Atomic<CInt>(0)
     /// The listener that accepted it, if one did.
     public let listener: Listener?
     let trace: Trace?
     package let waitable: Waitable
     /// Received bytes that nobody has got yet. Belongs to the holder of the receive turn.
     @exclusivity(unchecked) nonisolated(unsafe) var unread = UnreadBytes()
-    /// Why the connection broke, as a send was told, or 0. The kernel tells it once, and after that a receive finds what looks
-    /// like the end.
-    let breakage = Atomic<CInt>(0)
-    /// Whether this side has stopped receiving, so that an end is no word of the peer's.
-    let hasStopped = Atomic<Bool>(false)
-    /// Whether the end of the stream has been received. Belongs to the holder of the receive turn.
-    @exclusivity(unchecked) nonisolated(unsafe) var hasPeerFinished = false
-
-    /// Whether the last message was so large that it is better received where it stays. Belongs to the holder of the receive
-    /// turn.
-    @exclusivity(unchecked) nonisolated(unsafe) var receivesMuch = false
 
     init(
         _ descriptor: consuming Descriptor, origin: Origin, remote: SocketAddress, listener: Listener? = nil,

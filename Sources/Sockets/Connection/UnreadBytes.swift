@@ -1,34 +1,46 @@
 /// Bytes that were received and then not needed, or not enough: the next receive gets them first.
 ///
-/// So a receive that fails half-way, or a line that came together with the next one, loses nothing.
+/// So a receive that fails half-way, or a line that came together with the next one, loses nothing. Most connections never
+/// have any, so they are behind a pointer.
 struct UnreadBytes {
-    private var bytes: [UInt8] = []
-    private var start = 0
+    private final class Store {
+        var bytes: [UInt8]
+        var start = 0
 
-    var isEmpty: Bool { bytes.isEmpty }
-    var all: ArraySlice<UInt8> { bytes[start...] }
+        init(_ bytes: [UInt8]) { self.bytes = bytes }
+    }
+
+    /// Never without bytes.
+    private var store: Store?
+
+    var isEmpty: Bool { store == nil }
+    var all: ArraySlice<UInt8> { store.map { $0.bytes[$0.start...] } ?? [] }
 
     /// Takes up to `count` bytes off the front.
     mutating func take(upTo count: Int) -> ArraySlice<UInt8> {
-        let taken = bytes[start...].prefix(count)
-        start += taken.count
-        if start == bytes.count { self = UnreadBytes() }
+        guard let store else { return [] }
+        let taken = all.prefix(count)
+        store.start += taken.count
+        if store.start == store.bytes.count { self.store = nil }
         return taken
     }
 
     /// Puts bytes back before those that are here.
     mutating func putBack(_ returned: ArraySlice<UInt8>) {
-        guard !returned.isEmpty else { return }
-        bytes = Array(returned) + bytes[start...]
-        start = 0
+        if !returned.isEmpty { store = Store(Array(returned) + all) }
     }
 
     /// Adds bytes that have just come.
     mutating func append(_ more: some Sequence<UInt8>) {
-        if start > 0 {
-            bytes.removeFirst(start)
-            start = 0
+        guard let store else {
+            let bytes = Array(more)
+            if !bytes.isEmpty { self.store = Store(bytes) }
+            return
         }
-        bytes.append(contentsOf: more)
+        if store.start > 0 {
+            store.bytes.removeFirst(store.start)
+            store.start = 0
+        }
+        store.bytes.append(contentsOf: more)
     }
 }

@@ -36,6 +36,11 @@ final class Arrivals: Sendable {
         if let failure { throw failure }
     }
 
+    /// Counts a client out that was served on a loop; on none if the loops had been closed.
+    func leave(from loop: EventLoop?) {
+        clients.leave(group.loops.firstIndex { $0 === loop })
+    }
+
     /// The next client, counted in, and the number of the loop that is to have it; nil when the listener is closed or the
     /// task is cancelled.
     ///

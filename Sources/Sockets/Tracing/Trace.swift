@@ -5,11 +5,18 @@ public import SocketCore
 /// A trace is given to a `Listener` or a `Connection` when it is made, and an accepted connection has its listener's.
 /// Without one nothing is measured and nothing is made.
 public struct Trace: Sendable {
-    private let sink: @Sendable (Event) -> Void
+    /// One pointer, since every connection has one.
+    private final class Sink: Sendable {
+        let take: @Sendable (Event) -> Void
+
+        init(_ take: @escaping @Sendable (Event) -> Void) { self.take = take }
+    }
+
+    private let sink: Sink
 
     /// A trace that hands each event to `sink`, on the thread where it happened. `sink` must not wait.
     public init(_ sink: @escaping @Sendable (Event) -> Void) {
-        self.sink = sink
+        self.sink = Sink(sink)
     }
 
     /// A trace that hands each event to `write` as one line of text, without a newline.
@@ -145,7 +152,7 @@ public struct Trace: Sendable {
     }
 
     func tell(_ action: Action, of descriptor: CInt, _ who: SocketAddress?) {
-        sink(Event(descriptor: descriptor, who: who, action: action))
+        sink.take(Event(descriptor: descriptor, who: who, action: action))
     }
 
     func tell(_ stage: Stage, of descriptor: CInt, queued: Duration? = nil) {
@@ -154,7 +161,7 @@ public struct Trace: Sendable {
 
     /// Tells of a wait that is no socket's, such as the one for a keyboard.
     package func tellWait(of name: String, _ duration: Duration, until outcome: Outcome) {
-        sink(Event(descriptor: -1, who: nil, action: .waitedElsewhere(name, duration, until: outcome)))
+        sink.take(Event(descriptor: -1, who: nil, action: .waitedElsewhere(name, duration, until: outcome)))
     }
 }
 
