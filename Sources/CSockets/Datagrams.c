@@ -11,7 +11,7 @@
 // Room for a destination, the hops and the overflow count of one datagram, and for what a user of the descriptor asks for.
 #define CONTROL 256
 
-struct batch {
+struct csockets_batch {
     struct mmsghdr headers[CSOCKETS_BATCH];
     struct iovec parts[CSOCKETS_BATCH];
     struct sockaddr_storage names[CSOCKETS_BATCH];
@@ -19,7 +19,7 @@ struct batch {
 };
 
 struct batches {
-    struct batch in, out;
+    struct csockets_batch in, out;
     char *bytes;  // of those received; mapped lazily by the system: only what datagrams have filled is resident
 };
 
@@ -56,7 +56,7 @@ static struct batches *thread_batches(void) {
 int csockets_receive_datagrams(int fd, int most, size_t room, int takes_control) {
     struct batches *batches = thread_batches();
     if (!batches) return -1;
-    struct batch *batch = &batches->in;
+    struct csockets_batch *batch = &batches->in;
     if (room > CSOCKETS_BATCH_BYTES) room = CSOCKETS_BATCH_BYTES;
     size_t slots = CSOCKETS_BATCH_BYTES / (room ? room : 1);
     if (most > CSOCKETS_BATCH) most = CSOCKETS_BATCH;
@@ -144,10 +144,20 @@ static int goes_by_ipv4(const struct csockets_datagram *d) {
     return IN6_IS_ADDR_V4MAPPED(&((const struct sockaddr_in6 *)d->peer)->sin6_addr);
 }
 
-int csockets_put_datagram(int index, const struct csockets_datagram *d) {
+struct csockets_batch *csockets_thread_batch(void) {
     struct batches *batches = thread_batches();
-    if (!batches) return -1;
-    struct batch *batch = &batches->out;
+    return batches ? &batches->out : 0;
+}
+
+struct csockets_batch *csockets_make_batch(void) { return calloc(1, sizeof(struct csockets_batch)); }
+void csockets_free_batch(struct csockets_batch *batch) { free(batch); }
+
+void *csockets_peer_place(struct csockets_batch *batch, int index, size_t *room) {
+    *room = sizeof batch->names[0];
+    return index < 0 || index >= CSOCKETS_BATCH ? 0 : &batch->names[index];
+}
+
+int csockets_put_datagram(struct csockets_batch *batch, int index, const struct csockets_datagram *d) {
     if (index < 0 || index >= CSOCKETS_BATCH || d->peer_length > sizeof batch->names[index]) {
         errno = EINVAL;
         return -1;
@@ -157,7 +167,7 @@ int csockets_put_datagram(int index, const struct csockets_datagram *d) {
     struct msghdr *header = &batch->headers[index].msg_hdr;
     *header = (struct msghdr){.msg_iov = &batch->parts[index], .msg_iovlen = 1};
     if (d->peer) {
-        memcpy(&batch->names[index], d->peer, d->peer_length);
+        if ((const void *)d->peer != &batch->names[index]) memcpy(&batch->names[index], d->peer, d->peer_length);
         header->msg_name = &batch->names[index];
         header->msg_namelen = d->peer_length;
     }
@@ -181,10 +191,12 @@ int csockets_put_datagram(int index, const struct csockets_datagram *d) {
     return 0;
 }
 
-int csockets_send_datagrams(int fd, int count) {
-    if (!mine) return 0;
-    if (count > CSOCKETS_BATCH) count = CSOCKETS_BATCH;
-    return sendmmsg(fd, mine->out.headers, (unsigned)count, MSG_NOSIGNAL);
+int csockets_send_datagrams(struct csockets_batch *batch, int fd, int first, int count) {
+    if (first < 0 || count < 0 || first > CSOCKETS_BATCH || count > CSOCKETS_BATCH - first) {
+        errno = EINVAL;
+        return -1;
+    }
+    return sendmmsg(fd, batch->headers + first, (unsigned)count, MSG_NOSIGNAL);
 }
 
 static int turn_on(int fd, int level, int option) {

@@ -45,6 +45,17 @@ extension DrivenSocket {
 
 // MARK: - In a task
 
+/// Suspends the running task until its waiter is resumed. As `Waiter.suspend`, but in this module, because only so it becomes
+/// part of its caller: a frame of its own would be in the memory of each parked client.
+@inline(__always)
+func suspended(_ install: (Waiter) -> Void) async -> Wake {
+    #if DEBUG
+        await withCheckedContinuation { install(Waiter($0)) }
+    #else
+        await withUnsafeContinuation { install(Waiter($0)) }
+    #endif
+}
+
 extension DrivenSocket {
     /// Performs a verb: takes its turn, and repeats the attempt until it gives a value, suspending the task meanwhile.
     /// `undo` is called with the turn still held when the verb fails.
@@ -72,7 +83,7 @@ extension DrivenSocket {
                     try waitable.register()
                     let wake =
                         waitable.isServed(by: RunningTask.current)
-                        ? await suspend(awaited) : await waitable.wait(for: awaited)
+                        ? await suspended { waitable.park($0, awaited) } : await waitable.wait(for: awaited)
                     if wake == .recheck { try recheck(operation, awaited, waited) }
                 } catch {
                     undo()
@@ -100,17 +111,6 @@ extension DrivenSocket {
                 return value
             }
         }
-    }
-
-    /// Suspends a task whose cancellation is watched for already. Here, and not in `Waitable`, because only so it becomes part
-    /// of its caller: a frame of its own would be in the memory of each parked client.
-    @inline(__always)
-    private func suspend(_ direction: Direction) async -> Wake {
-        #if DEBUG
-            await withCheckedContinuation { waitable.park(Waiter($0), direction) }
-        #else
-            await withUnsafeContinuation { waitable.park(Waiter($0), direction) }
-        #endif
     }
 
     /// Waits for the turn behind those who came first.

@@ -34,12 +34,19 @@ int csockets_receive_datagrams(int fd, int most, size_t room, int takes_control)
 /// One of those that the thread's last call has received. Its bytes and its peer are there until the next.
 void csockets_received_datagram(int index, struct csockets_datagram *datagram);
 
-/// Puts a datagram into the calling thread's batch, to be sent: its address is copied, its bytes must stay. 0, or -1
-/// without memory.
-int csockets_put_datagram(int index, const struct csockets_datagram *datagram);
+/// Datagrams that are to be sent together; null without memory. The calling thread's own is for a call at once.
+struct csockets_batch *csockets_thread_batch(void);
+struct csockets_batch *csockets_make_batch(void);
+void csockets_free_batch(struct csockets_batch *batch);
 
-/// sendmmsg(2) with MSG_NOSIGNAL: how many of those that were put, from the first on, were sent.
-int csockets_send_datagrams(int fd, int count);
+/// Where the address of one of a batch goes, and how much room there is: written there, it need not be copied.
+void *csockets_peer_place(struct csockets_batch *batch, int index, size_t *room);
+
+/// Puts a datagram into a batch: its address is copied, its bytes must stay. 0, or -1 for what no batch has room for.
+int csockets_put_datagram(struct csockets_batch *batch, int index, const struct csockets_datagram *datagram);
+
+/// sendmmsg(2) with MSG_NOSIGNAL: how many of `count` datagrams of a batch, from `first` on, were sent.
+int csockets_send_datagrams(struct csockets_batch *batch, int fd, int first, int count);
 
 /// Has a bound socket tell of each datagram which address of this machine it came to (IP_PKTINFO, IPV6_RECVPKTINFO).
 int csockets_tell_destination(int fd, int family);

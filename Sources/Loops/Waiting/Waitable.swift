@@ -160,7 +160,7 @@ package final class Waitable: Timed, @unchecked Sendable {
         return try body(rawValue)
     }
 
-    func beginUse() -> Bool {
+    package func beginUse() -> Bool {
         var found = state.load(ordering: .relaxed)
         while found & Self.closed == 0 {
             let (done, current) = state.weakCompareExchange(
@@ -171,7 +171,7 @@ package final class Waitable: Timed, @unchecked Sendable {
         return false
     }
 
-    func endUse() {
+    package func endUse() {
         closeIfLast(state.wrappingSubtract(Self.oneUse, ordering: .acquiringAndReleasing).newValue)
     }
 

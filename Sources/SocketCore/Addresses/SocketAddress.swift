@@ -52,6 +52,20 @@ public enum SocketAddress: Hashable, Sendable {
         }
     }
 
+    /// As few words as tell addresses apart: a server finds the session of each datagram by its sender.
+    public func hash(into hasher: inout Hasher) {
+        switch self {
+        case .ipv4(let address, let port):
+            hasher.combine(UInt64(address.value) << 16 | UInt64(port))
+        case .ipv6(let address, let port, let zone):
+            hasher.combine(address.high)
+            hasher.combine(address.low)
+            hasher.combine(UInt64(zone) << 16 | UInt64(port))
+        case .unix(let address):
+            hasher.combine(address)
+        }
+    }
+
     /// `AF_INET`, `AF_INET6` or `AF_UNIX`.
     package var family: CInt {
         switch self {
@@ -86,7 +100,7 @@ extension SocketAddress {
         }
     }
 
-    private func write(into bytes: UnsafeMutableRawBufferPointer) -> Int {
+    func write(into bytes: UnsafeMutableRawBufferPointer) -> Int {
         switch self {
         case .ipv4(let address, let port):
             var value = sockaddr_in()

@@ -130,29 +130,61 @@ extension System {
             self.address = address
             self.passage = passage
         }
+    }
 
-        fileprivate func put(at index: Int) -> CInt {
-            let put = { (peer: UnsafePointer<sockaddr>?, length: socklen_t) -> CInt in
-                var raw = csockets_datagram(
-                    bytes: bytes.baseAddress, length: bytes.count, peer: peer, peer_length: length, is_truncated: 0,
-                    hops: passage.hops, local_family: passage.localFamily, local: passage.local,
-                    local_interface: passage.interface, is_to_group: 0, overflows: -1)
-                return csockets_put_datagram(CInt(clamping: index), &raw)
-            }
-            return address.map { $0.withSockAddr { put($0, $1) } } ?? put(nil, 0)
+    /// Datagrams that are to be sent together, written down as the kernel takes them; at most `mostDatagrams`.
+    package struct DatagramBatch: ~Copyable {
+        private let raw: OpaquePointer
+
+        package init() throws(Errno) {
+            guard let raw = csockets_make_batch() else { throw .noMemory }
+            self.raw = raw
+        }
+
+        deinit { csockets_free_batch(raw) }
+
+        /// Writes a datagram down at a place. Its bytes must stay where they are until it has been sent.
+        package borrowing func put(_ datagram: Outgoing, at index: Int) throws(Errno) {
+            try System.put(datagram, into: raw, at: index)
+        }
+
+        /// Sends those from `first` on, up to `count` of them; how many went (`sendmmsg(2)`).
+        ///
+        /// A datagram goes whole or not at all. An error is the first one's; those before a later one that fails have gone.
+        package borrowing func send(
+            _ descriptor: CInt, from first: Int, count: Int
+        ) throws(Errno) -> Attempt<Int> {
+            try System.sendDatagrams(descriptor, of: raw, from: first, count: count)
         }
     }
 
-    /// Sends up to `count` datagrams, of which `datagram` gives each by its number; how many went (`sendmmsg(2)`).
-    ///
-    /// A datagram goes whole or not at all. An error is the first one's; those before a later one that fails have gone.
-    package static func sendDatagrams(
-        _ descriptor: CInt, count: Int, _ datagram: (Int) -> Outgoing
+    /// Sends one datagram (`sendmmsg(2)`).
+    package static func sendDatagram(_ descriptor: CInt, _ datagram: Outgoing) throws(Errno) -> Attempt<Int> {
+        guard let batch = csockets_thread_batch() else { throw .noMemory }
+        try put(datagram, into: batch, at: 0)
+        return try sendDatagrams(descriptor, of: batch, from: 0, count: 1)
+    }
+
+    private static func put(_ datagram: Outgoing, into batch: OpaquePointer, at index: Int) throws(Errno) {
+        let (passage, number) = (datagram.passage, CInt(clamping: index))
+        var room = 0
+        guard let peer = csockets_peer_place(batch, number, &room) else { throw .invalidArgument }
+        // Where the kernel will read it: there is no copy of it to be made.
+        let length = datagram.address.map { $0.write(into: UnsafeMutableRawBufferPointer(start: peer, count: room)) }
+        var entry = csockets_datagram(
+            bytes: datagram.bytes.baseAddress, length: datagram.bytes.count,
+            peer: length == nil ? nil : UnsafePointer(peer.assumingMemoryBound(to: sockaddr.self)),
+            peer_length: socklen_t(length ?? 0), is_truncated: 0, hops: passage.hops,
+            local_family: passage.localFamily, local: passage.local, local_interface: passage.interface,
+            is_to_group: 0, overflows: -1)
+        if csockets_put_datagram(batch, number, &entry) < 0 { throw Errno(rawValue: errno) }
+    }
+
+    private static func sendDatagrams(
+        _ descriptor: CInt, of batch: OpaquePointer, from first: Int, count: Int
     ) throws(Errno) -> Attempt<Int> {
-        let count = min(count, mostDatagrams)
-        return try transfer(.sendDatagrams, descriptor, .send, count: count) { most in
-            for index in 0..<most where datagram(index).put(at: index) < 0 { return -1 }
-            return Int(csockets_send_datagrams(descriptor, CInt(clamping: most)))
+        try transfer(.sendDatagrams, descriptor, .send, count: count) { most in
+            Int(csockets_send_datagrams(batch, descriptor, CInt(clamping: first), CInt(clamping: most)))
         }
     }
 

@@ -179,7 +179,7 @@ extension Connection {
         // A small message must not keep a large buffer alive.
         case .done(let received):
             receivesMuch = received > EventLoop.scratchSize / 2
-            return .done(received < most / 2 ? Array(bytes[...]) : bytes)
+            return .done(received < most / 2 ? bytes.withUnsafeBufferPointer { Array($0) } : bytes)
         }
     }
 

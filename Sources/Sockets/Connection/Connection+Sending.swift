@@ -113,9 +113,3 @@ extension Errno {
         [.connectionReset, .timedOut, .noRouteToHost, .networkUnreachable, .networkDown].contains(self)
     }
 }
-
-/// Safety: the span, or the array behind it, is a parameter of the verb and so borrowed for the whole call, waits included;
-/// its memory stays where it is.
-private func pointer(to span: RawSpan) -> UnsafeRawBufferPointer {
-    span.withUnsafeBytes { $0 }
-}

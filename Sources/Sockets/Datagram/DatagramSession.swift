@@ -20,15 +20,9 @@ public final class DatagramSession: Sendable {
     public let remoteAddress: SocketAddress
     /// The socket that it is served on.
     public let socket: DatagramSocket
-    let mailbox: Mailbox<Message>
+    private let mailbox: Lock<Mailbox>
     /// Where answers to a batch of datagrams wait to go out together.
     private let outbox: Outbox
-    private struct State {
-        /// How the last datagram that was received came; before that, the one that began the session.
-        var passage = System.Passage.usual
-        var hasReceived = false
-    }
-    private let state = Lock(State())
     /// Why an answer that went with others was not sent, the next call's to tell; 0 for nothing.
     private let refusal = Atomic<CInt>(0)
     private let task = Atomic<UInt>(0)
@@ -42,7 +36,7 @@ public final class DatagramSession: Sendable {
         socket = place.socket
         outbox = place.outbox
         held = place.held
-        mailbox = Mailbox(capacity: place.queue)
+        mailbox = Lock(Mailbox(capacity: place.queue))
         lastHeard = Atomic(now)
     }
 
@@ -55,21 +49,51 @@ public final class DatagramSession: Sendable {
     /// Waits until one comes. Throws `.cancelled`, and why an answer that went with others was not sent.
     public func receive() async throws(SocketError) -> [UInt8]? {
         if let refusal = takeRefusal() { throw refusal }
-        let isServed = task.load(ordering: .relaxed) == RunningTask.current.number
-        switch await mailbox.take(isWatched: isServed) {
-        case .element(let message):
-            held.give(message.size)
-            state.withLock { state in
-                state.passage = message.passage
-                state.hasReceived = true
+        while true {
+            switch mailbox.withLock({ $0.take() }) {
+            case .message(let message):
+                held.give(message.size)
+                return message.bytes
+            case .finished:
+                if RunningTask.current.isCancelled { throw socket.error(.receive, .cancelled, with: remoteAddress) }
+                return nil
+            case .nothing: break
             }
-            return message.bytes
-        case .finished:
-            if Task.isCancelled { throw socket.error(.receive, .cancelled, with: remoteAddress) }
-            return nil
-        case .cancelled:
-            throw socket.error(.receive, .cancelled, with: remoteAddress)
+            // Who cancels the served task finishes the box too, so that its waits need no handler.
+            if task.load(ordering: .relaxed) == RunningTask.current.number {
+                _ = await suspended { wait($0, id: 0) }
+            } else {
+                try await waitWatched()
+            }
         }
+    }
+
+    private func wait(_ waiter: Waiter, id: UInt64) {
+        if !mailbox.withLock({ $0.wait(waiter, id: id) }) { waiter.resume(.ready) }
+    }
+
+    /// Waits in a task whose cancellation the server knows nothing of.
+    @inline(never)
+    private func waitWatched() async throws(SocketError) {
+        let id = Self.lastID.wrappingAdd(1, ordering: .relaxed).newValue
+        await withTaskCancellationHandler {
+            _ = await Waiter.suspend { waiter in
+                wait(waiter, id: id)
+                // A cancellation from before the waiter stood there found nobody to wake.
+                if RunningTask.current.isCancelled { leave(id) }
+            }
+        } onCancel: {
+            leave(id)
+        }
+        guard RunningTask.current.isCancelled else { return }
+        mailbox.withLock { $0.wakeNext() }?.resume(.ready)
+        throw socket.error(.receive, .cancelled, with: remoteAddress)
+    }
+
+    private static let lastID = Atomic<UInt64>(0)
+
+    private func leave(_ id: UInt64) {
+        mailbox.withLock { $0.leave(id) }?.resume(.recheck)
     }
 
     /// Sends one datagram to the sender, from the address that he sent to.
@@ -81,16 +105,14 @@ public final class DatagramSession: Sendable {
     /// Corresponds to `sendmmsg(2)`.
     public func send(_ bytes: [UInt8]) async throws(SocketError) {
         if let refusal = takeRefusal() { throw refusal }
-        let known = state.withLock { $0.passage }
+        let known = mailbox.withLock { $0.passage }
         guard remoteAddress != .unnamed else {
             throw socket.error(.send, .system(.addressRequired), with: remoteAddress)
         }
         guard let passage = known.answer else { return }
-        let entry = Outbox.Entry(bytes: bytes, passage: passage, session: self)
-        if outbox.post(entry, on: socket) { return }
+        if outbox.post(bytes, by: passage, of: self) { return }
         try await socket.send(
-            entry.pointer, to: remoteAddress, by: passage, patience: DatagramSocket.patienceOfAnswers)
-        withExtendedLifetime(entry) {}
+            pointer(to: bytes.span.bytes), to: remoteAddress, by: passage, patience: DatagramSocket.patienceOfAnswers)
     }
 
     private func takeRefusal() -> SocketError? {
@@ -112,28 +134,36 @@ public final class DatagramSession: Sendable {
 
     /// Hands in the datagram that the session begins with: a body may answer it without having received it.
     func begin(with message: Message) {
-        state.withLock { $0.passage = message.passage }
-        _ = put(message)
+        let isKept = held.take(message.size)
+        if !isKept { noteDropped() }
+        mailbox.withLock { $0.begin(with: message, isKept: isKept) }
     }
 
-    /// Hands a datagram in; false when it had to be dropped.
-    func put(_ message: Message) -> Bool {
-        guard held.take(message.size) else {
-            dropped.wrappingAdd(1, ordering: .relaxed)
-            return false
+    /// Hands a datagram in, or drops it.
+    func put(_ message: Message) {
+        guard held.take(message.size) else { return noteDropped() }
+        let (isIn, woken) = mailbox.withLock { $0.put(message) }
+        if !isIn {
+            held.give(message.size)
+            noteDropped()
         }
-        if mailbox.put(message) { return true }
-        held.give(message.size)
-        dropped.wrappingAdd(1, ordering: .relaxed)
-        return false
+        woken?.resume(.ready)
+    }
+
+    private func noteDropped() { dropped.wrappingAdd(1, ordering: .relaxed) }
+
+    /// Nothing more comes: what is here can still be received.
+    func finish() {
+        for waiter in mailbox.withLock({ $0.finish() }) { waiter.resume(.recheck) }
     }
 
     /// What was left when the session ended. The datagram that began it is not left, also where the body did not look at
     /// it: it would begin one session after the other for ever.
     func leftovers() -> ArraySlice<Message> {
-        let left = mailbox.empty()
+        finish()
+        let (left, hasReceived) = mailbox.withLock { ($0.empty(), $0.hasReceived) }
         for message in left { held.give(message.size) }
-        return left.dropFirst(state.withLock { $0.hasReceived } ? 0 : 1)
+        return left.dropFirst(hasReceived ? 0 : 1)
     }
 
     /// The task that the server watches over, so that its waits need no handler of their own.

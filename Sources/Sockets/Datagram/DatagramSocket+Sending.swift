@@ -153,7 +153,7 @@ extension DatagramSocket {
     ) throws(Errno) -> Attempt<Bool> {
         do throws(Errno) {
             let datagram = System.Outgoing(bytes, to: address, by: passage)
-            switch try System.sendDatagrams(fd, count: 1, { _ in datagram }) {
+            switch try System.sendDatagram(fd, datagram) {
             case .done: return .done(true)
             case .wait where transport == .unixDatagram && remoteAddress == nil: return .done(false)
             case .wait(let direction): return .wait(direction)
@@ -189,6 +189,6 @@ extension DatagramSocket {
 
 /// Safety: the span, or the array behind it, is a parameter of the verb and so borrowed for the whole call, waits included;
 /// its memory stays where it is.
-private func pointer(to span: RawSpan) -> UnsafeRawBufferPointer {
+func pointer(to span: RawSpan) -> UnsafeRawBufferPointer {
     span.withUnsafeBytes { $0 }
 }

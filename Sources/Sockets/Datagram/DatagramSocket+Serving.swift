@@ -102,20 +102,22 @@ final class DatagramServer: Sendable {
     func run() async -> SocketError? {
         await withDiscardingTaskGroup { tasks in
             tasks.addTask(executorPreference: self.loop) { await self.expireSessions() }
-            var batch: [(sender: SocketAddress, message: DatagramSession.Message)] = []
             var failure: SocketError?
             while failure == nil, !isOver.load(ordering: .acquiring) {
                 do throws(SocketError) {
-                    batch.removeAll(keepingCapacity: true)
-                    _ = try await socket.receiveBatch(into: &batch)
-                    let now = System.now
-                    // With a trace each send is told of as it happens; a Unix receiver's full queue must hold up only his.
-                    if socket.trace == nil, socket.transport == .udp { outbox.open() }
-                    for (sender, message) in batch {
+                    var now: UInt64?
+                    _ = try await socket.receiveBatch { sender, message in
+                        let now =
+                            now
+                            ?? {
+                                now = System.now; return now ?? 0
+                            }()
                         deliver(message, from: sender, now) { session in
                             tasks.addTask(executorPreference: self.loop) { await self.serve(session) }
                         }
                     }
+                    // With a trace each send is told of as it happens; a Unix receiver's full queue must hold up only his.
+                    if socket.trace == nil, socket.transport == .udp { outbox.open() }
                     // The sessions answer before more is taken in: what they hold stays small.
                     await Task.yield()
                     await outbox.flush(on: socket)
@@ -144,10 +146,7 @@ final class DatagramServer: Sendable {
                 || admits?(sender) == false
         }
         guard let (session, isNew) = found else { return }
-        guard isNew else {
-            _ = session.put(message)
-            return
-        }
+        guard isNew else { return session.put(message) }
         session.begin(with: message)
         bodies.wrappingAdd(1, ordering: .relaxed)
         begin(session)
@@ -185,21 +184,20 @@ final class DatagramServer: Sendable {
 }
 
 extension DatagramSocket {
-    /// Receives all that one system call gets, at least one datagram.
+    /// Receives all that one system call gets, at least one datagram, and hands each on.
     fileprivate func receiveBatch(
-        into batch: inout [(sender: SocketAddress, message: DatagramSession.Message)]
+        _ take: (SocketAddress, DatagramSession.Message) -> Void
     ) async throws(SocketError) -> Int {
         try await perform(.receive, .receive, outcome: { .datagrams($0) }) { (fd) throws(Errno) in
+            var count = 0
             while let held = ahead.take(upTo: .max) {
-                batch.append((held.sender, DatagramSession.Message(bytes: held.bytes, passage: held.passage)))
+                take(held.sender, DatagramSession.Message(bytes: held.bytes, passage: held.passage))
+                count += 1
             }
-            if !batch.isEmpty { return .done(batch.count) }
+            if count > 0 { return .done(count) }
             return try attemptReceiveBatch(fd) { received in
-                batch.append(
-                    (
-                        received.sender,
-                        DatagramSession.Message(bytes: Array(received.bytes), passage: received.passage)
-                    ))
+                let bytes = Array(received.bytes.bindMemory(to: UInt8.self))
+                take(received.sender, DatagramSession.Message(bytes: bytes, passage: received.passage))
             }
         }
     }

@@ -2,126 +2,87 @@ internal import DequeModule
 internal import Loops
 internal import SocketCore
 
-/// A bounded queue between one who puts elements in, and never waits, and tasks that wait for them.
+/// A session's datagrams that nobody has received yet, bounded, and the tasks that wait for the next.
 ///
-/// Safe from any thread. What is put in while a task waits resumes it; several waiting tasks are served in turn.
-final class Mailbox<Element: Sendable>: Sendable {
-    /// What came of waiting.
-    enum Taken: Sendable {
-        case element(Element)
-        /// Nothing is left, and nothing more will come.
-        case finished
-        case cancelled
+/// It stands behind its session's lock and never waits. Whom it gives as woken is to be resumed when the lock is free.
+struct Mailbox {
+    /// A task that waits. Who is not cancelled by the server has a number, to be found by.
+    private struct Waiting {
+        let id: UInt64
+        let waiter: Waiter
     }
 
-    private struct State {
-        var held = Deque<Element>()
-        var waiting: [(id: UInt64, waiter: Waiter)] = []
-        var lastID: UInt64 = 0
-        var isFinished = false
+    /// What there is for who wants the next datagram.
+    enum Taken {
+        case message(DatagramSession.Message)
+        /// Nothing is left, and nothing more will come.
+        case finished
+        /// Nothing yet.
+        case nothing
     }
 
     private let capacity: Int
-    private let state = Lock(State())
+    private var held = Deque<DatagramSession.Message>()
+    private var waiting = Deque<Waiting>()
+    private(set) var isFinished = false
+    /// How the last datagram that was received came; before that, the one that began the session.
+    private(set) var passage = System.Passage.usual
+    private(set) var hasReceived = false
 
     init(capacity: Int) {
         self.capacity = max(1, capacity)
     }
 
-    /// Puts an element in; false when the box is full or finished, and the element is the caller's to drop.
-    func put(_ element: Element) -> Bool {
-        let (isIn, waiter) = state.withLock { state -> (Bool, Waiter?) in
-            guard !state.isFinished, state.held.count < capacity else { return (false, nil) }
-            state.held.append(element)
-            return (true, state.waiting.isEmpty ? nil : state.waiting.removeFirst().waiter)
-        }
-        waiter?.resume(.ready)
-        return isIn
+    /// Puts in the datagram that the session begins with: it may be answered without having been received.
+    mutating func begin(with message: DatagramSession.Message, isKept: Bool) {
+        passage = message.passage
+        if isKept { held.append(message) }
     }
 
-    /// The next element; suspends the task until there is one, the box is finished, or the task is cancelled.
-    ///
-    /// `isWatched` says that whoever cancels this task also finishes the box; then no cancellation handler is needed.
-    func take(isWatched: Bool) async -> Taken {
-        while true {
-            if let taken = takeNow() { return taken }
-            if isWatched {
-                await wait(nil)
-            } else {
-                let id = nextID()
-                await withTaskCancellationHandler {
-                    await wait(id)
-                } onCancel: {
-                    leave(id)
-                }
-                if Task.isCancelled {
-                    wakeNext()
-                    return .cancelled
-                }
-            }
-        }
+    /// Puts a datagram in, and gives the task to wake for it; false when the box is full or finished.
+    mutating func put(_ message: DatagramSession.Message) -> (isIn: Bool, woken: Waiter?) {
+        guard !isFinished, held.count < capacity else { return (false, nil) }
+        held.append(message)
+        return (true, waiting.popFirst()?.waiter)
     }
 
-    private func nextID() -> UInt64 {
-        state.withLock { state in
-            state.lastID &+= 1
-            return state.lastID
-        }
+    /// Takes the next datagram.
+    mutating func take() -> Taken {
+        guard let message = held.popFirst() else { return isFinished ? .finished : .nothing }
+        passage = message.passage
+        hasReceived = true
+        return .message(message)
     }
 
-    private func takeNow() -> Taken? {
-        state.withLock { state in
-            if let element = state.held.popFirst() { return .element(element) }
-            return state.isFinished ? .finished : nil
-        }
+    /// Lets a task wait; false when it need not.
+    mutating func wait(_ waiter: Waiter, id: UInt64) -> Bool {
+        guard held.isEmpty, !isFinished else { return false }
+        waiting.append(Waiting(id: id, waiter: waiter))
+        return true
     }
 
-    private func wait(_ id: UInt64?) async {
-        _ = await Waiter.suspend { waiter in
-            let mustWait = state.withLock { state in
-                guard state.held.isEmpty, !state.isFinished else { return false }
-                state.waiting.append((id ?? 0, waiter))
-                return true
-            }
-            guard mustWait else { return waiter.resume(.ready) }
-            // A cancellation from before the waiter stood there found nobody to wake.
-            if let id, Task.isCancelled { leave(id) }
-        }
+    /// One that takes nothing may have been woken for a datagram: it is the next one's then.
+    mutating func wakeNext() -> Waiter? {
+        held.isEmpty ? nil : waiting.popFirst()?.waiter
     }
 
-    /// One that takes nothing may have been woken for an element: it is the next one's then.
-    private func wakeNext() {
-        let next = state.withLock { state -> Waiter? in
-            state.held.isEmpty || state.waiting.isEmpty ? nil : state.waiting.removeFirst().waiter
-        }
-        next?.resume(.ready)
-    }
-
-    private func leave(_ id: UInt64) {
-        let found = state.withLock { state -> Waiter? in
-            guard let index = state.waiting.firstIndex(where: { $0.id == id }) else { return nil }
-            return state.waiting.remove(at: index).waiter
-        }
-        found?.resume(.recheck)
+    /// The task of a number waits no longer.
+    mutating func leave(_ id: UInt64) -> Waiter? {
+        guard let index = waiting.firstIndex(where: { $0.id == id }) else { return nil }
+        return waiting.remove(at: index).waiter
     }
 
     /// Nothing more comes: what is in the box can still be taken. Idempotent.
-    func finish() {
-        let waiting = state.withLock { state in
-            state.isFinished = true
-            defer { state.waiting = [] }
-            return state.waiting
-        }
-        for (_, waiter) in waiting { waiter.resume(.recheck) }
+    mutating func finish() -> [Waiter] {
+        isFinished = true
+        defer { waiting = [] }
+        return waiting.map(\.waiter)
     }
 
-    /// Finishes the box, and takes all that was left in it.
-    func empty() -> [Element] {
-        finish()
-        return state.withLock { state in
-            guard !state.held.isEmpty else { return [] }
-            defer { state.held = [] }
-            return Array(state.held)
-        }
+    /// Takes out all that is left.
+    mutating func empty() -> [DatagramSession.Message] {
+        guard !held.isEmpty else { return [] }
+        defer { held = [] }
+        return Array(held)
     }
 }

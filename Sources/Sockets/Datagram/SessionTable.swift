@@ -67,7 +67,7 @@ final class SessionTable: Sendable {
             state.order.append((session, now))
             return ((session, true), evicted)
         }
-        evicted?.mailbox.finish()
+        evicted?.finish()
         return found
     }
 
@@ -109,7 +109,7 @@ final class SessionTable: Sendable {
             }
             return (.never, expired)
         }
-        for session in expired { session.mailbox.finish() }
+        for session in expired { session.finish() }
         return next
     }
 
@@ -124,12 +124,12 @@ final class SessionTable: Sendable {
             let heard = session.lastHeard.load(ordering: .relaxed)
             let next = DatagramSession(session.remoteAddress, place, at: heard)
             if let first = left.first { next.begin(with: first) }
-            for message in left.dropFirst() { _ = next.put(message) }
+            for message in left.dropFirst() { next.put(message) }
             state.sessions[session.remoteAddress] = next
             state.order.append((next, heard))
             return next
         }
-        if let next, state.withLock({ $0.isOver }) { next.mailbox.finish() }
+        if let next, state.withLock({ $0.isOver }) { next.finish() }
         return next
     }
 
@@ -139,7 +139,7 @@ final class SessionTable: Sendable {
             state.isOver = true
             return Array(state.sessions.values)
         }
-        for session in sessions { session.mailbox.finish() }
+        for session in sessions { session.finish() }
     }
 
     var count: Int { state.withLock { $0.sessions.count } }

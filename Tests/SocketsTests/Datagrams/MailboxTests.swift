@@ -1,4 +1,5 @@
 import Loops
+import SocketCore
 import TestSupport
 import Testing
 
@@ -11,17 +12,22 @@ import Testing
         try await trial { _ in
             let group = try EventLoopGroup(loops: 1)
             let loop = group.loops[0]
-            let box = Mailbox<Int>(capacity: 4)
-            let first = Task(executorPreference: loop) { await box.take(isWatched: false) }
-            let second = Task(executorPreference: loop) { await box.take(isWatched: false) }
+            let socket = try DatagramSocket(on: "127.0.0.1:0")
+            let place = SessionTable.Place(
+                socket: socket, outbox: Outbox(), held: HeldBytes(limit: .max), queue: 4)
+            let session = DatagramSession(socket.localAddress, place, at: 0)
+            let first = Task(executorPreference: loop) { try await session.receive() }
+            let second = Task(executorPreference: loop) { try await session.receive() }
             await Task(executorPreference: loop) {
-                #expect(box.put(1))
+                session.put(DatagramSession.Message(bytes: [1], passage: .usual))
                 first.cancel()
             }.value
-            if case .cancelled = await first.value {} else { Issue.record("the first was not cancelled") }
-            let taken = try await within(.seconds(10), "the second's element") { await second.value }
-            if case .element(1) = taken {} else { Issue.record("the second got \(taken)") }
-            box.finish()
+            await #expect(throws: SocketError.self, "the first was not cancelled") { try await first.value }
+            let taken = try await within(.seconds(10), "the second's datagram") { try await second.value }
+            #expect(taken == [1])
+            session.finish()
+            #expect(try await session.receive() == nil)
+            socket.close()
             group.close()
         }
     }
