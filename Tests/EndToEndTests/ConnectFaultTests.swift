@@ -20,8 +20,8 @@ extension Network {
 }
 
 @Suite(
-    "B22: the first address of a name is dead, as the command sees it", .inTurn,
-    .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .serialized, .timeLimit(.minutes(5)))
+    "B22: the first address of a name is dead, as the command sees it", .inTurnOnThreads,
+    .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .serialized, .timeLimit(.minutes(10)))
 struct DeadAddressTests {
     private let hosts = "127.0.0.1 localhost\nfd77::2 both\n10.77.0.2 both\n10.77.0.2 four\n"
 
@@ -86,8 +86,8 @@ struct DeadAddressTests {
 }
 
 @Suite(
-    "B2, B3, B18: a network that does not let the command through", .inTurn,
-    .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .serialized, .timeLimit(.minutes(5)))
+    "B2, B3, B18: a network that does not let the command through", .inTurnOnThreads,
+    .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .serialized, .timeLimit(.minutes(10)))
 struct NoWayThroughTests {
     @Test("B2: no answer is exit code 3 when the time is over") func noAnswer() async throws {
         try await inNetwork { network in
@@ -144,8 +144,8 @@ struct NoWayThroughTests {
 }
 
 @Suite(
-    "B20, B21: one family only, as the command sees it", .inTurn,
-    .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .serialized, .timeLimit(.minutes(5)))
+    "B20, B21: one family only, as the command sees it", .inTurnOnThreads,
+    .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .serialized, .timeLimit(.minutes(10)))
 struct OneFamilyTests {
     @Test("B20: without IPv6 a name that has it is reached over IPv4") func withoutIPv6() async throws {
         try await inNetwork { network in

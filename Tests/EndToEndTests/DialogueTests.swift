@@ -2,7 +2,7 @@ import Testing
 import TestSupport
 
 /// The tutorial's dialogue, to the letter.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct DialogueTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct DialogueTests {
     @Test func bothSidesOfTheDialogueInEnglish() async throws {
         try await serving { server in
             let client = try await pier(

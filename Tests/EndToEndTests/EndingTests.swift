@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// How a conversation ends: lines 1 to 3 of the contract.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct EndingTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct EndingTests {
     @Test func theEndOfInputFinishesSendingAndReadingGoesOn() async throws {
         let host = try Host()
         try await running("connect", "127.0.0.1:\(host.port)") { client in
@@ -81,7 +81,7 @@ import TestSupport
         defer { unlink(file) }
         try await serving("--show", "none") { server in
             let done = try await pier(
-                "connect", "127.0.0.1:\(server.port)", "--duplex", "send", input: .file(file), within: .seconds(30))
+                "connect", "127.0.0.1:\(server.port)", "--duplex", "send", input: .file(file))
             #expect(done.status == 0, "\(done.errors)")
         }
     }

@@ -8,7 +8,8 @@ import TestSupport
 
 /// Events when nobody reads them, or not fast enough.
 @Suite(
-    .inTurn, .serialized, .timeLimit(.minutes(2)), .enabled(if: Place.has("python3"), "python3 is not installed"))
+    .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)),
+    .enabled(if: Place.has("python3"), "python3 is not installed"))
 struct EventLossTests {
     @Test(arguments: ["tasks", "threads"])
     func aStandardErrorThatNobodyReadsHoldsUpNoClient(model: String) async throws {
@@ -65,6 +66,6 @@ func boundPort(of pid: pid_t) async throws -> UInt16 {
         }
         return nil
     }
-    try await eventually(.seconds(20), "listening") { port() != nil }
+    try await eventually(patience, "listening") { port() != nil }
     return port() ?? 0
 }

@@ -2,7 +2,7 @@ import Testing
 import TestSupport
 
 /// Line 11 of the contract: every limit is in the help, with what it is where nobody says otherwise.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct HelpLimitTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct HelpLimitTests {
     /// The help as one line.
     private func help(descriptors: Int, _ environment: [String: String] = [:]) async throws -> String {
         let launcher = ["sh", "-c", "ulimit -n \(descriptors) && exec \"$0\" \"$@\""]

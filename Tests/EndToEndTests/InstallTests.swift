@@ -7,7 +7,8 @@ import TestSupport
 #endif
 
 /// `make install`: the command, its manual pages and its completions, below any prefix.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2)), .enabled(if: Place.has("make"), "make is not installed"))
+@Suite(
+    .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)), .enabled(if: Place.has("make"), "make is not installed"))
 struct InstallTests {
     private static let root =
         #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")

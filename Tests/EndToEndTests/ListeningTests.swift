@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// Line 5 of the contract: what a server tells, when and where.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct ListeningTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct ListeningTests {
     @Test(arguments: ["tasks", "threads", "blocking"])
     func eachEndpointIsToldWhileTheServerRunsAndAnswers(model: String) async throws {
         let path = temporaryPath("sock")
@@ -71,7 +71,7 @@ import TestSupport
         try await running(
             "serve", "echo", path, "--model", model, "--trace", "--show", "none", "--receive-size", "1", errors: .unread
         ) { server in
-            try await eventually(.seconds(20), "listening") { (try? Peer(path: path)) != nil }
+            try await eventually(patience, "listening") { (try? Peer(path: path)) != nil }
             let client = try Peer(path: path)
             let sent = randomBytes(500)
             // Each byte is a message, and each message more than a line of trace; together more than any buffer.
@@ -89,7 +89,7 @@ import TestSupport
     @Test func aServerWithoutStandardErrorServes() async throws {
         let path = temporaryPath("sock")
         try await running("serve", "echo", path, "--trace", errors: .closed) { server in
-            try await eventually(.seconds(20), "listening") { (try? Peer(path: path)) != nil }
+            try await eventually(patience, "listening") { (try? Peer(path: path)) != nil }
             let client = try Peer(path: path)
             #expect(try client.echo("hello") == "hello")
             try await server.output.line(with: "received-->hello")

@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// Lines 10 and 12 of the contract: what standard input and output may be, and how they are treated.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct StandardStreamTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct StandardStreamTests {
     @Test func bytesOfEveryValueGoToAPipeAsTheyAre() async throws {
         let path = temporaryPath("in")
         let sent =
@@ -213,7 +213,7 @@ import TestSupport
         try await running(
             "serve", "echo", path, "--show", "none", "--model", model, input: .closed, output: .closed, errors: .closed
         ) { server in
-            try await eventually(.seconds(20), "listening") { (try? Peer(path: path)) != nil }
+            try await eventually(patience, "listening") { (try? Peer(path: path)) != nil }
             #expect(try Peer(path: path).echo("hello") == "hello")
             server.send(SIGTERM)
             #expect(try await server.end() == 0)

@@ -2,7 +2,7 @@ import Testing
 import TestSupport
 
 /// The tutorial's own two programs, and the tools that everybody has, talk to Pier unchanged.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct TutorialTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct TutorialTests {
     /// The tutorial's server, with its indentation and another port.
     private static func server(_ port: UInt16) -> String {
         """
@@ -54,7 +54,7 @@ import TestSupport
         let port = try freePort(host: "127.0.0.5")
         try await starting(["python3", "-c", Self.server(port)]) { server in
             // The tutorial's server tells nobody when it listens; it takes a client that says nothing in its stride.
-            try await eventually(.seconds(20), "listening") { (try? Peer(port: port, host: "127.0.0.5")) != nil }
+            try await eventually(patience, "listening") { (try? Peer(port: port, host: "127.0.0.5")) != nil }
             let client = try await pier(
                 "connect", "127.0.0.5:\(port)", "--duplex", "half", saying: "hello,world!\n你好\n",
                 environment: ["LANG": "zh_CN.UTF-8"])
@@ -120,7 +120,7 @@ import TestSupport
     func connectTalksToNcatsEchoServer() async throws {
         let port = try freePort()
         try await starting(["ncat", "-l", "-k", "-e", "/bin/cat", "127.0.0.1", "\(port)"]) { _ in
-            try await eventually(.seconds(20), "listening") { (try? Peer(port: port)) != nil }
+            try await eventually(patience, "listening") { (try? Peer(port: port)) != nil }
             try await running("connect", "127.0.0.1:\(port)") { client in
                 client.write("hello,world!\n")
                 // ncat ends its program as soon as its client has finished, so the reply is waited for first.

@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// Line 9 of the contract: what becomes of a Unix listener's path.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct UnixPathTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct UnixPathTests {
     private static let models = ["tasks", "threads", "blocking"]
 
     private func exists(_ path: String) -> Bool { lstatMode(path) != nil }
@@ -19,7 +19,7 @@ import TestSupport
             "serve", "echo", path, launcher: ["sh", "-c", "umask \(umask); exec \"$@\"", "sh"]
         ) { server in
             // From the first moment, so also before it is told.
-            try await eventually(.seconds(20), "the path") { lstatMode(path) != nil }
+            try await eventually(patience, "the path") { lstatMode(path) != nil }
             #expect(lstatMode(path) == S_IFSOCK | 0o600)
             try await server.errors.line(with: "listening")
             #expect(lstatMode(path) == S_IFSOCK | 0o600)
@@ -36,7 +36,7 @@ import TestSupport
                 if let client { #expect(try client.echo("hello") == "hello") }
                 server.send(SIGTERM)
                 if signals == 2 {
-                    try await eventually(.seconds(20), "refusing") { (try? Peer(path: path)) == nil }
+                    try await eventually(patience, "refusing") { (try? Peer(path: path)) == nil }
                     server.send(SIGTERM)
                 }
                 #expect(try await server.end() == (signals == 2 ? 143 : 0))

@@ -16,7 +16,7 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
 }
 
 /// Wrong input, seen as a user: one sentence that says what to do, and the contract's exit code.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct WrongInputTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct WrongInputTests {
     @Test(arguments: [
         ("", "empty"), ("foo://127.0.0.1:80", "foo"), ("tpc://127.0.0.1:80", "tcp"), ("127.0.0.1:65536", "65535"),
         ("127.0.0.1:080", "080"), ("127.0.0.1:+80", "+80"), ("127.0.0.1:", "port"), ("127.1:80", "127.1"),

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Waiting for another's word, in tasks and in threads.
-@Suite(.inTurn, .timeLimit(.minutes(2))) struct BellTests {
+@Suite(.inTurn, .timeLimit(.minutes(10))) struct BellTests {
     @Test(arguments: [Deadline.never, .after(.seconds(3_600))])
     func aRingBeforeTheWaitEndsIt(deadline: Deadline) async throws {
         let bell = Bell()
@@ -78,7 +78,7 @@ import Testing
         async let rounds = onThread {
             var rounds = 0
             for _ in 0..<2_000 {
-                if try bell.waitBlocking(until: .after(.seconds(60))) { rounds += 1 }
+                if try bell.waitBlocking(until: .after(patience)) { rounds += 1 }
                 answer.ring()
             }
             return rounds
@@ -97,7 +97,7 @@ import Testing
 
     // Off the loops each wait may be kept by another loop, which hears of the last one's end only later.
     @Test func aBellThatWasRungCanBeWaitedForAgainAtOnce() async throws {
-        try await within(.seconds(60)) {
+        try await within {
             try await withThrowingTaskGroup { group in
                 for _ in 0..<8 {
                     group.addTask {
@@ -126,7 +126,7 @@ import Testing
                 bell.ring()
                 return found
             }
-            let hasRung = try await within { try await bell.wait(until: .after(.seconds(10)), .sleep) }
+            let hasRung = try await within { try await bell.wait(until: .after(patience), .sleep) }
             #expect(hasRung)
             #expect(throws: Errno.noMemory) { try failed.get() }
         }
@@ -149,7 +149,7 @@ import Testing
             ledger.make(.eventfd, .fail(.tooManyOpenFiles), times: .max)
             let bell = Bell()
             let start = ContinuousClock.now
-            async let rang = onThread { bell.waitBlockingAnyway(until: .after(.seconds(20))) }
+            async let rang = onThread { bell.waitBlockingAnyway(until: .after(patience)) }
             // Each look is followed by a pause, so this many take a while.
             try await ledger.sees(.eventfd, 5)
             #expect(ContinuousClock.now - start >= .milliseconds(1 + 2 + 4 + 8))
@@ -166,7 +166,7 @@ import Testing
 
 /// Waits under an interposer: a thread of its own is in no task, and inherits none.
 private func bellWait(
-    _ bell: Bell, under interposer: Interposer?, until deadline: Deadline = .after(.seconds(60))
+    _ bell: Bell, under interposer: Interposer?, until deadline: Deadline = .after(patience)
 ) throws -> Bool {
     guard let interposer else { return try bell.waitBlocking(until: deadline) }
     return try interposer.whileInForce { try bell.waitBlocking(until: deadline) }

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// The end of a loop: all that waits in it ends, once, and nothing of it is left.
-@Suite(.inTurn, .timeLimit(.minutes(2))) struct EventLoopClosingTests {
+@Suite(.inTurn, .timeLimit(.minutes(10))) struct EventLoopClosingTests {
     @Test func everythingThatWaitsEndsExactlyOnce() async throws {
         try await audited { _ in
             let loop = try EventLoop(name: "closing")
@@ -187,7 +187,7 @@ import Testing
 }
 
 /// Loops that cannot start.
-@Suite(.inTurn, .timeLimit(.minutes(2))) struct EventLoopStartingTests {
+@Suite(.inTurn, .timeLimit(.minutes(10))) struct EventLoopStartingTests {
     @Test(
         arguments: [
             (.epollCreate, .tooManyOpenFiles), (.epollCreate, .tooManyOpenFilesInSystem), (.eventfd, .tooManyOpenFiles),

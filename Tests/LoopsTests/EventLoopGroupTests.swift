@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Some loops that share the work.
-@Suite(.inTurn, .timeLimit(.minutes(2))) struct EventLoopGroupTests {
+@Suite(.inTurn, .timeLimit(.minutes(10))) struct EventLoopGroupTests {
     @Test(arguments: [(1, 1), (3, 3), (0, 1), (-5, 1)])
     func aGroupHasAtLeastOneLoop(asked: Int, started: Int) async throws {
         try await audited { _ in

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A loop as the executor of tasks: where they run, in what order, and that every one of them does.
-@Suite(.inTurn, .timeLimit(.minutes(2))) struct EventLoopTests {
+@Suite(.inTurn, .timeLimit(.minutes(10))) struct EventLoopTests {
     /// The ways in which a task gives up its thread for a while.
     enum Pause: CaseIterable, Sendable {
         case yield, nonisolatedCall, concurrentCall, actorCall, groupChild, discardingGroupChild, asyncLet
@@ -118,7 +118,7 @@ import Testing
     @Test func noJobFromAnyThreadIsLost() async throws {
         try await withLoop { loop in
             let log = Notes<Int>()
-            try await within(.seconds(60)) {
+            try await within {
                 await withTaskGroup { group in
                     for _ in 0..<4 {
                         group.addTask {
@@ -142,7 +142,7 @@ import Testing
     @Test func aBallPassedBetweenTwoLoopsNeverStops() async throws {
         try await withLoop { one in
             try await withLoop { other in
-                let hits = try await within(.seconds(60)) {
+                let hits = try await within {
                     let toOne = Bell()
                     let toOther = Bell()
                     let far = Task(executorPreference: other) {
@@ -169,7 +169,7 @@ import Testing
 }
 
 /// A loop whose queue of jobs is never empty.
-@Suite(.inTurn, .timeLimit(.minutes(2))) struct EventLoopFairnessTests {
+@Suite(.inTurn, .timeLimit(.minutes(10))) struct EventLoopFairnessTests {
     /// Runs `body` beside tasks that always have something to do.
     private func besideBusyTasks(_ body: @escaping @Sendable (EventLoop) async throws -> Void) async throws {
         try await withLoop { loop in

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// A task or a thread waits for the first of several descriptors.
-@Suite(.inTurn, .timeLimit(.minutes(2))) struct WaitableSeveralTests {
+@Suite(.inTurn, .timeLimit(.minutes(10))) struct WaitableSeveralTests {
     private func withPairs<R>(_ body: ([WaitablePair]) async throws -> R) async throws -> R {
         let pairs = try (0..<3).map { _ in try WaitablePair() }
         defer { for pair in pairs { pair.close() } }

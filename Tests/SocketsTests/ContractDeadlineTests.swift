@@ -5,7 +5,7 @@ import Testing
 /// Deadlines: never early, and not so late that a user would notice. Two processors are shared with other tests, so the
 /// upper bounds only tell an end from a hang.
 @Suite(.inTurn) struct ContractDeadlineTests {
-    static let late = Duration.seconds(45)
+    static let late = patience
 
     @Test(arguments: Kind.allCases, Face.allCases)
     func aDeadlineInThePastFailsAtOnceAndLosesNothing(_ kind: Kind, _ face: Face) async throws {

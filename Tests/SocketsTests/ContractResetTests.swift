@@ -70,8 +70,8 @@ import Testing
             try await server.send(Array("too much".utf8), by: face)
             async let closing: Void = {
                 switch face {
-                case .task: await server.finishAndClose(within: .seconds(20))
-                case .thread: try await onThread { server.finishAndClose(within: .seconds(20)) }
+                case .task: await server.finishAndClose(within: patience)
+                case .thread: try await onThread { server.finishAndClose(within: patience) }
                 }
             }()
             #expect(try await client.receiveAll(by: face) == Array("too much".utf8))

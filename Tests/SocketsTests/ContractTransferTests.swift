@@ -113,11 +113,11 @@ import Testing
             try await client.send([1, 2, 3], by: face)
             // Less than asked for, so the connection may know that nothing is left; that is no reason to wait.
             #expect(try await server.receive(upTo: 10, by: face) == [1, 2, 3])
-            let empty = try await within(.seconds(5), "an empty receive") {
+            let empty = try await within(patience, "an empty receive") {
                 try await server.receive(upTo: 0, by: face)
             }
             #expect(empty == [])
-            let none = try await within(.seconds(5), "an empty exact receive") {
+            let none = try await within(patience, "an empty exact receive") {
                 try await server.receive(exactly: 0, by: face)
             }
             #expect(none == [])

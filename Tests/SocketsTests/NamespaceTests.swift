@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// The networks that tests of faults are run in.
-@Suite(.inTurn, .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .timeLimit(.minutes(2)))
+@Suite(.inTurn, .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .timeLimit(.minutes(10)))
 struct NamespaceTests {
     @Test(arguments: Face.allCases, ["10.77.0.2", "[fd77::2]", "[fe80::2%v1]"])
     func aClientReachesAServerOverTheCable(_ face: Face, _ host: String) async throws {

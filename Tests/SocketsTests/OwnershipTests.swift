@@ -105,7 +105,7 @@ import Testing
             let send = Task { try await cause { try await client.send(pattern(1 << 22), by: face) } }
             try await ledger.sees(.send)
             try client.finishSending()
-            let ended = try await within(.seconds(20), "the send's end") { try await send.value }
+            let ended = try await within(patience, "the send's end") { try await send.value }
             #expect(ended == .system(.brokenPipe))
             #expect(try await server.receiveAll(by: face).count >= filled)
         }

@@ -152,9 +152,9 @@ import Testing
                     clients.append(
                         Task {
                             await ends {
-                                let client = try await Connection(to: listener.endpoint, timeout: .seconds(40))
+                                let client = try await Connection(to: listener.endpoint, timeout: patience)
                                 defer { client.close() }
-                                client.receiveDeadline = .after(.seconds(40))
+                                client.receiveDeadline = .after(patience)
                                 try await client.send([1])
                                 _ = try await client.receive(upTo: 9)
                             }

@@ -15,7 +15,7 @@ import Testing
 /// Where two events must reach the poller as one edge, both are caused by a job on the loop's own thread: it looks at its
 /// sockets only after that.
 @Suite(.inTurn) struct ReadinessTests {
-    private let limit = Duration.seconds(40)
+    private let limit = patience
 
     @Test(arguments: Kind.allCases)
     func theEndThatCameTogetherWithBytesIsReceivedAfterAShortRead(_ kind: Kind) async throws {

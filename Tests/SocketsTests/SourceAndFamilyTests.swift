@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Where a connection comes from, and over which family it goes, can be chosen.
-@Suite(.inTurn, .timeLimit(.minutes(2))) struct SourceAndFamilyTests {
+@Suite(.inTurn, .timeLimit(.minutes(10))) struct SourceAndFamilyTests {
     @Test(arguments: Face.allCases, [("127.0.0.1", "127.0.0.9"), ("[::1]", "[::1]")])
     func thePeerSeesTheSource(_ face: Face, _ hosts: (listener: String, source: String)) async throws {
         try await trial { ledger in

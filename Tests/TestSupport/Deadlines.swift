@@ -9,10 +9,14 @@ package struct NeverHappened: Error, CustomStringConvertible {
     package var description: String { "\(what) did not happen in time" }
 }
 
+/// How long a test waits for what must come. Only a failure takes that long, so it is far more than a machine needs that
+/// has several times as much to do as it can.
+package let patience = Duration.seconds(120)
+
 /// Runs `body` and gives its value, or throws `NeverHappened` if that takes longer than `limit`. A body that does not heed
 /// its cancellation is left behind.
 package func within<T: Sendable>(
-    _ limit: Duration = .seconds(30), _ what: String = "it", _ body: @escaping @Sendable () async throws -> T
+    _ limit: Duration = patience, _ what: String = "it", _ body: @escaping @Sendable () async throws -> T
 ) async throws -> T {
     let first = First<T>()
     let work = Task {
@@ -31,7 +35,7 @@ package func within<T: Sendable>(
 
 /// Waits until `condition` holds; a condition that nobody can be waited for, such as a descriptor's being closed.
 package func eventually(
-    _ limit: Duration = .seconds(20), _ what: String = "it", _ condition: @Sendable () -> Bool
+    _ limit: Duration = patience, _ what: String = "it", _ condition: @Sendable () -> Bool
 ) async throws {
     let end = ContinuousClock.now + limit
     while !condition() {

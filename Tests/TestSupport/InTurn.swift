@@ -3,6 +3,9 @@ package import Testing
 /// Lets only a few suites run at a time. All at once, a thousand tests on two processors would wait for one another longer
 /// than for what they test, and miss their deadlines.
 package struct InTurn: SuiteTrait, TestScoping {
+    /// Where its tests run, if not where tasks do.
+    fileprivate var threads: TestThreads?
+
     /// Around a suite as a whole; a suite in another has its place already.
     package var isRecursive: Bool { false }
 
@@ -12,7 +15,7 @@ package struct InTurn: SuiteTrait, TestScoping {
     ) async throws {
         await Self.places.enter()
         do {
-            try await function()
+            try await withTaskExecutorPreference(threads) { try await function() }
         } catch {
             await Self.places.leave()
             throw error
@@ -26,6 +29,9 @@ package struct InTurn: SuiteTrait, TestScoping {
 extension Trait where Self == InTurn {
     /// The suite waits for one of a few places.
     package static var inTurn: Self { InTurn() }
+
+    /// The same, for tests that block their threads: they have threads of their own for that.
+    package static var inTurnOnThreads: Self { InTurn(threads: .shared) }
 }
 
 /// A number of places, and a queue for them.

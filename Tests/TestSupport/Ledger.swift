@@ -39,7 +39,7 @@ package final class Ledger: Sendable {
 
     /// Waits until so many calls of a kind were made: the way to know that a verb has begun.
     package func sees(_ call: SystemCall, _ times: Int = 1) async throws {
-        try await eventually(.seconds(20), "\(call) number \(times)") { self.count(of: call) >= times }
+        try await eventually(patience, "\(call) number \(times)") { self.count(of: call) >= times }
     }
 
     /// Runs `body` with this ledger in force, and throws if a descriptor is still open some time after it has ended.
@@ -51,7 +51,7 @@ package final class Ledger: Sendable {
         return try await interposer.whileInForce {
             let result = try await body()
             // A loop may still be closing what the body let go.
-            try await eventually(.seconds(20), "closing every descriptor") { self.open.isEmpty }
+            try await eventually(patience, "closing every descriptor") { self.open.isEmpty }
             return result
         }
     }

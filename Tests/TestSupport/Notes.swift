@@ -12,7 +12,7 @@ package final class Notes<Value: Sendable>: Sendable {
 
     /// Waits until something that fits is noted.
     package func waits(_ what: String, for condition: @Sendable (Value) -> Bool) async throws {
-        try await eventually(.seconds(20), what) { self.all.contains(where: condition) }
+        try await eventually(patience, what) { self.all.contains(where: condition) }
     }
 }
 

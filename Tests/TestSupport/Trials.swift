@@ -2,14 +2,14 @@ package import Sockets
 
 /// A test's body under a ledger and a time limit: fails when a descriptor is left open, and when it takes too long.
 package func trial(
-    _ limit: Duration = .seconds(60), _ body: @escaping @Sendable (Ledger) async throws -> Void
+    _ limit: Duration = patience * 2, _ body: @escaping @Sendable (Ledger) async throws -> Void
 ) async throws {
     try await within(limit, "the test's end") { try await audited(body) }
 }
 
 /// A trial with a connected pair over a kind of transport, which lives until the body has ended.
 package func trial(
-    over kind: Kind, duplex: Duplex = .full, _ limit: Duration = .seconds(60),
+    over kind: Kind, duplex: Duplex = .full, _ limit: Duration = patience * 2,
     _ body: @escaping @Sendable (Ledger, _ client: Connection, _ server: Connection, Listener) async throws -> Void
 ) async throws {
     try await trial(limit) { ledger in

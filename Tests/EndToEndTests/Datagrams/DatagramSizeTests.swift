@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// Datagrams of every size, the empty one and the largest among them.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct DatagramSizeTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct DatagramSizeTests {
     private static let largest = 65_507
 
     @Test(arguments: models)
@@ -42,7 +42,7 @@ import TestSupport
             let client = """
                 import socket
                 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                s.settimeout(20)
+                s.settimeout(120)
                 s.connect(('127.0.0.1', \(server.port())))
                 try: s.send(b'x' * \(Self.largest + 1))
                 except OSError as error: print(error.errno)

@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// Wrong input about datagrams: one sentence that says what is wrong, where, and what would be right.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct DatagramWrongInputTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct DatagramWrongInputTests {
     private static let longPath = "unix-dgram:///tmp/" + String(repeating: "x", count: 120)
 
     @Test(arguments: [

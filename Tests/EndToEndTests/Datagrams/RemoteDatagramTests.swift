@@ -8,7 +8,7 @@ import TestSupport
 
 /// Senders of another machine: the two ends of a cable between two network namespaces.
 @Suite(
-    .inTurn, .serialized, .timeLimit(.minutes(2)), .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"))
+    .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)), .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"))
 struct RemoteDatagramTests {
     /// Runs a service in one namespace, for whoever comes; `sender` is in the other.
     private func serving(

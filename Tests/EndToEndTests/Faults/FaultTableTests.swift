@@ -7,7 +7,7 @@ import Testing
 #endif
 
 /// `Documentation/faults.md` says which test holds each row. This holds it to that.
-@Suite(.inTurn) struct FaultTableTests {
+@Suite(.inTurnOnThreads) struct FaultTableTests {
     /// The rows of the groups that concern one machine, without what Pier does not have.
     private static let rows: Set<String> = {
         let counts = [("A", 13), ("B", 33), ("C", 10), ("D", 8), ("F", 9), ("G", 11)]

@@ -12,8 +12,8 @@ private let mayMount =
     && system("unshare -m mount -t tmpfs -o size=64k pier /mnt 2> /dev/null") == 0
 
 @Suite(
-    "G9: the disk is full", .inTurn, .serialized, .enabled(if: mayMount, "mounting is not allowed here"),
-    .timeLimit(.minutes(1))
+    "G9: the disk is full", .inTurnOnThreads, .serialized, .enabled(if: mayMount, "mounting is not allowed here"),
+    .timeLimit(.minutes(10))
 )
 struct FullDiskTests {
     /// A file system of 64 KiB that only the command sees, with its output or its log on it.
@@ -31,7 +31,7 @@ struct FullDiskTests {
             "serve", "echo", path, "--model", model, "--trace", "--show", "none",
             launcher: launcher(directory, "2>> \"$0/log\"")
         ) { server in
-            try await eventually(.seconds(20), "listening") { (try? Peer(path: path)) != nil }
+            try await eventually(patience, "listening") { (try? Peer(path: path)) != nil }
             let log = "/proc/\(server.pid)/root\(directory)/log"
             let client = try Peer(path: path)
             // Each is a message, and more than a line of trace.
@@ -41,11 +41,11 @@ struct FullDiskTests {
                     #expect(answer == "hello")
                 }
             }
-            try await eventually(.seconds(20), "a full disk") { bytes(of: log).count == 65536 }
+            try await eventually(patience, "a full disk") { bytes(of: log).count == 65536 }
             for _ in 0..<100 { #expect(try client.echo("hello") == "hello") }
             // Where there is room again, it goes on to tell, and first of all what is missing.
             _ = try valid(truncate(log, 0))
-            try await eventually(.seconds(20), "room") {
+            try await eventually(patience, "room") {
                 (try? client.echo("hello")) == "hello" && contents(of: log).contains("lines were dropped")
             }
             client.finish()

@@ -7,7 +7,7 @@ import Testing
     import Musl
 #endif
 
-@Suite("B19: a port below 1024 without the right to it", .inTurn, .serialized, .timeLimit(.minutes(1)))
+@Suite("B19: a port below 1024 without the right to it", .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)))
 struct LowPortTests {
     @Test(.enabled(if: LowPortTests.canBeTried, "it takes root, setpriv, and a system that guards such ports"))
     func itIsASentenceThatSaysWhatToDo() async throws {
@@ -26,7 +26,8 @@ struct LowPortTests {
         && (Int(contents(of: "/proc/sys/net/ipv4/ip_unprivileged_port_start").dropLast()) ?? 1024) > 80
 }
 
-@Suite("B28: a server that is killed, and started again at once", .inTurn, .serialized, .timeLimit(.minutes(2)))
+@Suite(
+    "B28: a server that is killed, and started again at once", .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)))
 struct RestartTests {
     @Test(arguments: ["tasks", "threads"])
     func itHasItsPortAgainThoughItHadClients(model: String) async throws {

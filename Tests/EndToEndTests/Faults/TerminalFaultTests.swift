@@ -6,7 +6,7 @@ import Testing
     import Musl
 #endif
 
-@Suite("F9: the terminal is left as it was", .inTurn, .serialized, .timeLimit(.minutes(1)))
+@Suite("F9: the terminal is left as it was", .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)))
 struct TerminalFaultTests {
     /// The last is a crash: nothing of the command runs after it.
     @Test(arguments: [SIGINT, SIGTERM, SIGQUIT, SIGSEGV, SIGKILL], ["full", "half"])
@@ -24,7 +24,7 @@ struct TerminalFaultTests {
             terminal.type("hello\n")
             #expect(try peer.receive(5) == Array("hello".utf8))
             try peer.send("there\n")
-            try await eventually(.seconds(20), "the reply") { seen.text.contains("there") }
+            try await eventually(patience, "the reply") { seen.text.contains("there") }
             // While it runs too: typing is the terminal's, with its own line editing.
             #expect(settings(of: terminal) == before)
             client.send(signal)
@@ -51,7 +51,7 @@ struct TerminalFaultTests {
                 // Without a shell that could continue it, the kernel lets SIGTSTP pass; SIGSTOP always stops.
                 client.send(SIGSTOP)
                 let pid = client.pid
-                try await eventually(.seconds(20), "its stop") { contents(of: "/proc/\(pid)/stat").contains(") T ") }
+                try await eventually(patience, "its stop") { contents(of: "/proc/\(pid)/stat").contains(") T ") }
                 #expect(settings(of: terminal) == before)
                 client.send(SIGCONT)
             }
@@ -72,7 +72,7 @@ struct TerminalFaultTests {
             "serve", "echo", path, input: .descriptor(terminal.program), output: .descriptor(terminal.program),
             errors: .descriptor(terminal.program)
         ) { server in
-            try await eventually(.seconds(20), "listening") { (try? Peer(path: path)) != nil }
+            try await eventually(patience, "listening") { (try? Peer(path: path)) != nil }
             #expect(try Peer(path: path).echo("hello") == "hello")
             server.send(signal)
             _ = try await server.end()

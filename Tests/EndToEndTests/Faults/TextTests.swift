@@ -6,7 +6,7 @@ import Testing
     import Musl
 #endif
 
-@Suite("F5: CR, LF, CR LF and NUL", .inTurn, .serialized, .timeLimit(.minutes(1)))
+@Suite("F5: CR, LF, CR LF and NUL", .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)))
 struct LineEndTests {
     /// A line ends with LF or CR LF, which is not sent. Everything else of it is, NUL and a CR in its middle too.
     @Test(arguments: [
@@ -67,7 +67,7 @@ struct LineEndTests {
     }
 }
 
-@Suite("F8: the end of the input, beside other programs", .inTurn, .serialized, .timeLimit(.minutes(2)))
+@Suite("F8: the end of the input, beside other programs", .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)))
 struct InputEndTests {
     fileprivate static let hasTools = ["nc", "ncat", "socat"].allSatisfy { Place.has($0) }
     private static let question = String(repeating: "how deep is the water?\n", count: 5000)
@@ -78,7 +78,7 @@ struct InputEndTests {
     func aListeningProgramThatAnswersAfterTheEndIsHeard() async throws {
         try await listening(["socat", "-t20", "-", "TCP-LISTEN:PORT,bind=127.0.0.1"]) { other, port, question in
             async let client = pier("connect", "127.0.0.1:\(port)", input: .file(question))
-            try await eventually(.seconds(20), "the question") { other.output.text == Self.question }
+            try await eventually(patience, "the question") { other.output.text == Self.question }
             other.write(Self.answer)
             other.finishInput()
             let ended = try await client
@@ -116,7 +116,7 @@ struct InputEndTests {
             $0.split(separator: "PORT", omittingEmptySubsequences: false).joined(separator: "\(port)")
         }
         try await starting(command) { other in
-            try await eventually(.seconds(20), "listening") { isListened(on: port) }
+            try await eventually(patience, "listening") { isListened(on: port) }
             try await body(other, port, question)
         }
     }

@@ -6,7 +6,7 @@ import Testing
     import Musl
 #endif
 
-@Suite("A18: no threads left to start with", .inTurn, .serialized, .timeLimit(.minutes(1)))
+@Suite("A18: no threads left to start with", .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)))
 struct ThreadLimitTests {
     /// A limit that binds everybody but root; so nobody is who runs it.
     private func launcher(_ threads: Int) -> [String] {
@@ -24,7 +24,7 @@ struct ThreadLimitTests {
             try await running(
                 "serve", "echo", "127.0.0.1:0", "--model", model, launcher: launcher(threads)
             ) { server in
-                try await eventually(.seconds(20), "an answer or an end") {
+                try await eventually(patience, "an answer or an end") {
                     // With a thread for each client, and none for the first, it waits as for descriptors, and says so.
                     if server.ending != nil || server.errors.text.contains("clients queue") { return true }
                     let port = server.errors.lines.first?.split(separator: ":").last.flatMap { UInt16($0) }

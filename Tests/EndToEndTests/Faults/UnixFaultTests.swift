@@ -6,7 +6,7 @@ import Testing
     import Musl
 #endif
 
-@Suite("D5: a server told to listen where others may meddle", .inTurn, .serialized, .timeLimit(.minutes(1)))
+@Suite("D5: a server told to listen where others may meddle", .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)))
 struct MeddlingTests {
     @Test func aLinkToASocketIsRefusedAndBothStay() async throws {
         let (path, link) = (temporaryPath("sock"), temporaryPath("link"))
@@ -43,7 +43,7 @@ struct MeddlingTests {
     }
 }
 
-@Suite("D7: a client of a Unix server that sends descriptors", .inTurn, .serialized, .timeLimit(.minutes(1)))
+@Suite("D7: a client of a Unix server that sends descriptors", .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)))
 struct SentDescriptorTests {
     /// Sends the most that the kernel passes on at once, and ends only when nobody else holds them any more.
     private static let script = """

@@ -54,13 +54,13 @@ final class Gathering: Sendable {
 
     /// Waits for a line that holds a text, and gives it.
     @discardableResult
-    func line(with part: String, within limit: Duration = .seconds(20)) async throws -> String {
+    func line(with part: String, within limit: Duration = patience) async throws -> String {
         try await eventually(limit, "a line with \"\(part)\"") { self.lines.contains { $0.contains(part) } }
         return lines.first { $0.contains(part) } ?? ""
     }
 
     /// Waits until all that came is exactly this text, or begins with it.
-    func begins(with text: String, within limit: Duration = .seconds(20)) async throws {
+    func begins(with text: String, within limit: Duration = patience) async throws {
         try await eventually(limit, "\"\(text)\"") { self.bytes.count >= text.utf8.count }
         guard self.text.hasPrefix(text) else { throw Unexpected(text: self.text) }
     }

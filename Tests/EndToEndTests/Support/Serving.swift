@@ -19,7 +19,7 @@ struct EchoServer: Sendable {
     /// Waits until as many sockets are open as before there were clients.
     func hasOnly(_ sockets: Int) async throws {
         let pid = program.pid
-        try await eventually(.seconds(20), "closing all but \(sockets) sockets") { socketCount(of: pid) == sockets }
+        try await eventually(patience, "closing all but \(sockets) sockets") { socketCount(of: pid) == sockets }
     }
 }
 

@@ -71,7 +71,7 @@ import Testing
             let port = try #require(try server.localAddress.port)
             let client = try await DatagramSocket(to: "udp://127.0.0.5:\(port)")
             try await client.send([1])
-            #expect(try await client.receive(within: .seconds(20))?.bytes == Array("noon".utf8))
+            #expect(try await client.receive(within: patience)?.bytes == Array("noon".utf8))
             client.close()
             server.stopReceiving()
             try await serving.value

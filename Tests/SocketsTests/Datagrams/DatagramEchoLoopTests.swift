@@ -21,7 +21,7 @@ struct DatagramEchoLoopTests {
             let servings = [a, b].map { socket in Task { try await socket.serve(body) } }
             #expect(Spoofer().send([0x21], from: try b.localAddress, to: try a.localAddress, hops: hops))
             // Each answer has one hop less than its question: nobody's patience is needed, only the counting down.
-            try await eventually(.seconds(20), "a first round") { rounds.value > 0 }
+            try await eventually(patience, "a first round") { rounds.value > 0 }
             try await settles(rounds)
             #expect(rounds.value > 1)
             #expect(rounds.value <= 255)

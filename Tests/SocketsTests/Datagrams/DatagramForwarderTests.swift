@@ -9,7 +9,7 @@ import Testing
 struct DatagramForwarderTests {
     @Test(arguments: DatagramKind.udp, [1, 2, 3] as [UInt64])
     func comeAsTheNetworkMadeThemAndNeverMixed(_ kind: DatagramKind, _ seed: UInt64) async throws {
-        try await trial(.seconds(180)) { _ in
+        try await trial { _ in
             let forwarder = try await Forwarder(kind, seed: seed)
             let receiver = forwarder.receiver
             let sender = try await DatagramSocket(to: forwarder.inside.endpoint)

@@ -69,7 +69,7 @@ struct DatagramFullQueueTests {
             let ended = try await cause { try await crowd.sender.send([9], to: crowd.address, by: way.1) }
             #expect(ended == .timedOut)
             #expect(ContinuousClock.now - start >= .milliseconds(80))
-            #expect(ContinuousClock.now - start < .seconds(45))
+            #expect(ContinuousClock.now - start < patience)
             crowd.sender.sendDeadline = .never
             crowd.sender.idleTimeout = .milliseconds(50)
             let silent = try await cause { try await crowd.sender.send([9], to: crowd.address, by: way.1) }

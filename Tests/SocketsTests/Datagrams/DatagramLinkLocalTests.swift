@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Answers from an IPv6 address that holds for one link only.
-@Suite(.inTurn, .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .timeLimit(.minutes(2)))
+@Suite(.inTurn, .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), .timeLimit(.minutes(10)))
 struct DatagramLinkLocalTests {
     /// The server is on every address; who asks may have another kind of address than the one he asks.
     @Test(arguments: ["[fd77::1]:0", "[fe80::1%v1]:0"])

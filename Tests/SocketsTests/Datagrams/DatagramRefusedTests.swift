@@ -99,7 +99,7 @@ struct DatagramRefusedTests {
             let address = try client.localAddress
             try await again.send([7], to: address)
             // What the client sent last may have come first.
-            while let datagram = try await again.receive(within: .seconds(20)) {
+            while let datagram = try await again.receive(within: patience) {
                 if datagram.bytes == [7] { break }
             }
             client.stopReceiving()

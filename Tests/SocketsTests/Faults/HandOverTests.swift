@@ -7,7 +7,7 @@ import Testing
     import Musl
 #endif
 
-@Suite("B29: one server takes over from another", .inTurn, .timeLimit(.minutes(1)))
+@Suite("B29: one server takes over from another", .inTurn, .timeLimit(.minutes(10)))
 struct HandOverTests {
     /// Both have the listening socket, as after it was passed on. The first lets its clients finish, and nobody is refused.
     @Test func noClientIsRefusedWhileTheSocketChangesHands() async throws {

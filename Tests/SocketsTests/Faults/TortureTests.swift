@@ -10,7 +10,7 @@ import Testing
     import Musl
 #endif
 
-@Suite("G3: the n-th system call fails", .inTurn, .timeLimit(.minutes(2)))
+@Suite("G3: the n-th system call fails", .inTurn, .timeLimit(.minutes(10)))
 struct TortureTests {
     private static let words = pattern(5000)
     private static let errors = [
@@ -29,7 +29,7 @@ struct TortureTests {
                 let torture = Torture(number, error)
                 let path = kind == .unix ? temporaryPath("sock") : nil
                 do {
-                    try await within(.seconds(20), "the end of a run") {
+                    try await within(patience, "the end of a run") {
                         try await torture.run {
                             if face == .task {
                                 try await exchange(on: path ?? kind.endpoint)
@@ -148,7 +148,7 @@ private final class Torture: Sendable {
         try await interposer.whileInForce {
             let result: Result<Void, any Error>
             do { result = .success(try await body()) } catch { result = .failure(error) }
-            try await eventually(.seconds(20), "closing every descriptor") { self.state.withLock { $0.open.isEmpty } }
+            try await eventually(patience, "closing every descriptor") { self.state.withLock { $0.open.isEmpty } }
             try result.get()
         }
     }

@@ -40,7 +40,7 @@ extension DatagramSocket {
 
     /// Asks until an answer comes that `fits`: what UDP may lose is asked again. Throws when none comes for long.
     package func ask(
-        _ bytes: [UInt8], again: Duration = .milliseconds(500), tries: Int = 60, by face: Face = .task,
+        _ bytes: [UInt8], again: Duration = .milliseconds(500), tries: Int = 240, by face: Face = .task,
         fits: ([UInt8]) throws -> Bool
     ) async throws {
         for _ in 0..<tries {

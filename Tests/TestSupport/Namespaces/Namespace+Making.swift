@@ -39,7 +39,7 @@ package func inNetwork<R>(_ body: (Network) async throws -> R) async throws -> R
         for (namespace, device) in [(client, "v1"), (server, "v2")] { try namespace.ip("link", "set", device, "up") }
         // The kernel takes a moment to start an interface, and until then loses what is sent through it.
         for (namespace, device) in [(client, "v1"), (server, "v2")] {
-            try await eventually(.seconds(20), "\(device)'s start") {
+            try await eventually(patience, "\(device)'s start") {
                 (try? namespace.ip("-o", "link", "show", device))?.contains("state UP") ?? false
             }
         }
@@ -94,7 +94,7 @@ private enum Slots {
 
     static func take() async throws -> Int {
         let mine = Lock<Int?>(nil)
-        try await eventually(.seconds(120), "a free network namespace") {
+        try await eventually(patience, "a free network namespace") {
             let free = taken.withLock { taken in
                 let free = (0..<most).first { !taken.contains($0) }
                 if let free { taken.insert(free) }
