@@ -28,6 +28,19 @@ package func temporaryPath(_ suffix: String) -> String {
     "/tmp/pier-\(getpid())-\(counter.wrappingAdd(1, ordering: .relaxed).newValue).\(suffix)"
 }
 
+/// A port that nobody has by `isFree`, and that nobody gets who does not ask for it: no other test, and below those that
+/// the system gives out.
+package func unusedPort(_ isFree: (UInt16) throws -> Bool) throws -> UInt16 {
+    for _ in 0..<1000 {
+        let number = Int(getpid()) &* 64 &+ ports.wrappingAdd(1, ordering: .relaxed).newValue
+        let port = UInt16(12_000 + number % 20_000)
+        if try isFree(port) { return port }
+    }
+    throw NeverHappened(what: "a free port")
+}
+
+private let ports = Atomic<Int>(0)
+
 /// A connected pair over a kind of transport, and the listener it was made with.
 package func connectedPair(
     _ kind: Kind, duplex: Duplex = .full

@@ -16,7 +16,7 @@ final class DatagramPeer: Sendable {
     private init(_ family: CInt, path: String? = nil) throws {
         descriptor = try valid(socket(family, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0))
         self.path = path
-        var limit = timeval(tv_sec: 20, tv_usec: 0)
+        var limit = timeval(tv_sec: 120, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
@@ -121,18 +121,24 @@ final class DatagramPeer: Sendable {
     }
 }
 
-/// A UDP port that was free just now.
-func freeUDPPort() throws -> UInt16 { try DatagramPeer(boundTo: "127.0.0.1").port }
-
-/// Whether some socket of this machine has the UDP port.
-func isBound(udpPort port: UInt16) -> Bool {
-    let digits = String(port, radix: 16, uppercase: true)
-    let place = ":" + String(repeating: "0", count: 4 - digits.count) + digits + " "
-    return ["udp", "udp6"].contains { file in
-        contents(of: "/proc/net/\(file)").split(separator: "\n").contains { line in
-            line.firstRange(of: place).map { line[..<$0.lowerBound].count { $0 == ":" } == 1 } ?? false
-        }
+/// A UDP port of 127.0.0.1 that nobody has.
+func freeUDPPort() throws -> UInt16 {
+    try unusedPort { port in
+        let peer = try? DatagramPeer(port: 9, from: port)
+        return peer != nil
     }
+}
+
+/// Whether some socket of this machine has the UDP port of an IPv4 address.
+func isBound(udpPort port: UInt16, of host: String = "127.0.0.1") -> Bool {
+    func digits(_ number: some BinaryInteger, _ count: Int) -> String {
+        let digits = String(number, radix: 16, uppercase: true)
+        return String(repeating: "0", count: count - digits.count) + digits
+    }
+    var address = in_addr()
+    inet_pton(AF_INET, host, &address)
+    let place = ": \(digits(address.s_addr, 8)):\(digits(port, 4)) "
+    return contents(of: "/proc/net/udp").split(separator: "\n").contains { $0.contains(place) }
 }
 
 /// A numeric address and a port as the kernel takes them.

@@ -14,13 +14,20 @@ struct DatagramServer: Sendable {
 
     func port(_ index: Int = 0) -> UInt16 { UInt16(places[index].split(separator: ":").last ?? "") ?? 0 }
 
+    /// The address that it has at one of the endpoints; on every address this machine's first.
+    func host(_ index: Int = 0) -> String {
+        if places[index].contains("[") { return "::1" }
+        let told = places[index].split(separator: "/").last?.prefix { $0 != ":" } ?? ""
+        return told.isEmpty || told == "0.0.0.0" ? "127.0.0.1" : String(told)
+    }
+
     /// Who sends to one of the endpoints.
     func sender(to index: Int = 0) throws -> DatagramPeer {
         let place = places[index]
         if place.hasPrefix("unix-dgram://") {
             return try DatagramPeer(path: String(place.dropFirst("unix-dgram://".count)))
         }
-        return try DatagramPeer(port: port(index), host: place.contains("[") ? "::1" : "127.0.0.1")
+        return try DatagramPeer(port: port(index), host: host(index))
     }
 
     /// Ends it with a signal; then it has answered all that it will.
@@ -42,12 +49,27 @@ func servingDatagrams<R>(
         launcher + [Place.pier, "serve", service] + endpoints + arguments, input: .file("/dev/null"),
         environment: environment
     ) { program in
-        try await eventually(.seconds(20), "listening; so far: \(program.errors.text)") {
+        try await eventually(patience, "listening; so far: \(program.errors.text)") {
             places(program).count == endpoints.count || program.ending != nil
         }
         let told = places(program)
         guard told.count == endpoints.count else { throw Unexpected(text: program.errors.text) }
         return try await body(DatagramServer(program: program, places: told))
+    }
+}
+
+/// Runs `pier connect` with datagrams to its end, and again with four times the patience where it did not get all answers
+/// in time: a busy machine may be slow, and a lost answer looks the same.
+func connectingPatiently(
+    _ arguments: String..., linger: Duration, saying text: String, launcher: [String] = [],
+    environment: [String: String] = [:], isAnswered: (Outcome) -> Bool
+) async throws -> Outcome {
+    var linger = linger
+    while true {
+        let words = launcher + [Place.pier, "connect"] + arguments + ["--linger", linger.argument]
+        let ended = try await outcome(of: words, saying: text, environment: environment)
+        if isAnswered(ended) || linger > .seconds(20) { return ended }
+        linger *= 4
     }
 }
 

@@ -7,13 +7,13 @@ import TestSupport
 #endif
 
 /// A client, or an accepted peer, of nothing but system calls; so that Pier is not tested with itself. Each call gives up
-/// after twenty seconds.
+/// after two minutes.
 final class Peer: Sendable {
     let descriptor: CInt
 
     fileprivate init(owning descriptor: CInt) {
         self.descriptor = descriptor
-        var limit = timeval(tv_sec: 20, tv_usec: 0)
+        var limit = timeval(tv_sec: 120, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
@@ -132,7 +132,7 @@ final class Host: Sendable {
 
     /// Waits for a client.
     func accept() async throws -> Peer {
-        try await eventually(.seconds(20), "a client") { [descriptor] in
+        try await eventually(patience, "a client") { [descriptor] in
             var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
             return poll(&entry, 1, 0) == 1
         }
@@ -145,12 +145,13 @@ final class Host: Sendable {
     }
 }
 
-/// A port that was free just now.
+/// A TCP port that nobody has.
 func freePort(host: String = "127.0.0.1") throws -> UInt16 {
-    let descriptor = try newSocket(AF_INET)
-    defer { close(descriptor) }
-    _ = try withAddress(host, 0) { try valid(bind(descriptor, $0, $1)) }
-    return localPort(of: descriptor)
+    try unusedPort { port in
+        let descriptor = try newSocket(AF_INET)
+        defer { close(descriptor) }
+        return try withAddress(host, port) { bind(descriptor, $0, $1) == 0 }
+    }
 }
 
 private func newSocket(_ family: CInt) throws -> CInt {

@@ -1,5 +1,10 @@
 package import Sockets
 internal import Synchronization
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
 
 /// The kinds of datagram socket that contract tests run over.
 package enum DatagramKind: String, CaseIterable, Sendable {
@@ -15,10 +20,24 @@ package enum DatagramKind: String, CaseIterable, Sendable {
         switch self {
         // An address that no other test has, so that its port stays free after a close.
         case .udp4: "udp://\(loopbackAddress()):0"
-        case .udp6: "udp://[::1]:0"
+        // There is only one address, so others must not get the port for the asking.
+        case .udp6: "udp://[::1]:\((try? unusedPort(isFreeOverIPv6)) ?? 0)"
         case .unixPath: "unix-dgram:" + temporaryPath("dgram")
         case .unixAbstract: "unix-dgram://@" + temporaryPath("dgram").split(separator: "/").joined(separator: ".")
         }
+    }
+}
+
+/// Found by the bare system calls, which no ledger counts.
+private func isFreeOverIPv6(_ port: UInt16) -> Bool {
+    var address = sockaddr_in6()
+    address.sin6_family = sa_family_t(AF_INET6)
+    address.sin6_port = port.bigEndian
+    address.sin6_addr = in6addr_loopback
+    let descriptor = socket(AF_INET6, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    defer { close(descriptor) }
+    return withUnsafeBytes(of: &address) { bytes in
+        bytes.withMemoryRebound(to: sockaddr.self) { bind(descriptor, $0.baseAddress, socklen_t(bytes.count)) == 0 }
     }
 }
 
@@ -40,7 +59,7 @@ package func datagramPair(
 
 /// A trial with a bound socket and one that is connected to it, which live until the body has ended.
 package func trial(
-    over kind: DatagramKind, _ limit: Duration = .seconds(60),
+    over kind: DatagramKind, _ limit: Duration = patience * 2,
     _ body: @escaping @Sendable (Ledger, _ client: DatagramSocket, _ server: DatagramSocket) async throws -> Void
 ) async throws {
     try await trial(limit) { ledger in
