@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// Where the locale's language is Chinese, everything that a person reads is.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct ChineseTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct ChineseTests {
     private static let chinese = ["LC_ALL": "zh_CN.UTF-8"]
 
     /// No four words of English in a row, outside of what is quoted.
@@ -102,7 +102,7 @@ import TestSupport
 
     @Test(arguments: ["tasks", "threads"])
     func theTraceAndWhatVerboseTellsAreChineseAndListeningStaysAsItIs(model: String) async throws {
-        let server = ["serve", "echo", ":0", "--trace", "--verbose", "--model", model, "--idle-timeout", "300ms"]
+        let server = ["serve", "echo", ":0", "--trace", "--verbose", "--model", model, "--idle-timeout", "1s"]
         try await starting([Place.pier] + server, environment: Self.chinese) { server in
             try await server.errors.line(with: "警告：")
             let port = try await listeningPort(of: server)

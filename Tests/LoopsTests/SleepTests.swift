@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// `EventLoop.sleep`, on a loop and off it.
-@Suite(.inTurn, .timeLimit(.minutes(2))) struct SleepTests {
+@Suite(.inTurn, .timeLimit(.minutes(10))) struct SleepTests {
     @Test(arguments: [0, 1, 20, 60], [true, false])
     func aSleepLastsAsLongAsItWasAskedToAndNotMuchLonger(milliseconds: Int, isOnLoop: Bool) async throws {
         try await withLoop { loop in
@@ -19,7 +19,7 @@ import Testing
             }
             #expect(slept >= duration.clampedNanoseconds)
             // The machine may be busy; a sleep of the wrong unit would still be seen.
-            #expect(slept < 5_000_000_000)
+            #expect(slept < 15_000_000_000)
         }
     }
 
@@ -55,21 +55,26 @@ import Testing
     }
 
     @Test func sleepsThatBeganInAnyOrderEndInTheOrderOfTheirMoments() async throws {
-        try await withLoop { loop in
-            var random = SeededGenerator(seed: 3)
-            let log = Notes<Int>()
-            // Far enough ahead for all of them to have begun.
-            let start = Deadline.after(.milliseconds(600)).nanoseconds
-            let tasks = (0..<300).shuffled(using: &random).map { index in
-                Task(executorPreference: loop) {
-                    let moment = Deadline(nanoseconds: start + UInt64(index) * 50_000)
-                    let hasRung = try await Bell().wait(until: moment, .sleep)
-                    #expect(!hasRung)
-                    log.add(index)
+        try await withTime(.milliseconds(600)) { ahead in
+            try await withLoop { loop in
+                var random = SeededGenerator(seed: 3)
+                let log = Notes<Int>()
+                let late = Counter()
+                // Far enough ahead for all of them to have begun.
+                let start = Deadline.after(ahead).nanoseconds
+                let tasks = (0..<300).shuffled(using: &random).map { index in
+                    Task(executorPreference: loop) {
+                        let moment = Deadline(nanoseconds: start + UInt64(index) * 50_000)
+                        if Deadline.now.nanoseconds >= start { late.add() }
+                        let hasRung = try await Bell().wait(until: moment, .sleep)
+                        #expect(!hasRung)
+                        log.add(index)
+                    }
                 }
+                try await within { for task in tasks { try await task.value } }
+                if late.value > 0 { throw TooSlow() }
+                #expect(log.all == Array(0..<300))
             }
-            try await within { for task in tasks { try await task.value } }
-            #expect(log.all == Array(0..<300))
         }
     }
 

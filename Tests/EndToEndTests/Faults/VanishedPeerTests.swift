@@ -7,9 +7,9 @@ import Testing
 #endif
 
 @Suite(
-    "B10: the other machine is gone without a word", .inTurn,
+    "B10: the other machine is gone without a word", .inTurnOnThreads,
     .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
-    .timeLimit(.minutes(2)))
+    .timeLimit(.minutes(10)))
 struct VanishedPeerTests {
     @Test(arguments: ["full", "half", "receive"])
     func aClientThatOnlyWaitsFindsOut(duplex: String) async throws {
@@ -25,7 +25,7 @@ struct VanishedPeerTests {
                 ) { client in
                     if duplex != "receive" {
                         client.write("hello\n")
-                        try await eventually(.seconds(20), "the reply") { client.output.text.contains("hello") }
+                        try await eventually(patience, "the reply") { client.output.text.contains("hello") }
                     }
                     try await server.errors.line(with: "accepted <")
                     try cut(network)
@@ -34,7 +34,7 @@ struct VanishedPeerTests {
                     if duplex == "half" { client.write("anybody there?\n") }
                     #expect(try await client.end() == 3)
                     #expect(client.errors.text.contains("timed out"), "\(client.errors.text)")
-                    #expect(ContinuousClock.now - start < .seconds(15))
+                    #expect(ContinuousClock.now - start < .seconds(60))
                 }
             }
         }
@@ -45,7 +45,7 @@ struct VanishedPeerTests {
     func aServerEndsAVanishedClientAtTheIdleTime(model: String, isStuck: Bool) async throws {
         try await inNetwork { network in
             try await running(
-                "serve", "echo", "10.77.0.2:8520", "--model", model, "--idle-timeout", "1s", "--show", "none",
+                "serve", "echo", "10.77.0.2:8520", "--model", model, "--idle-timeout", "3s", "--show", "none",
                 "--trace",
                 launcher: network.server.launcher
             ) { server in
@@ -64,7 +64,7 @@ struct VanishedPeerTests {
                         try await client.output.begins(with: "hello")
                     }
                     try cut(network)
-                    try await eventually(.seconds(20), "the end of the client") { socketCount(of: pid) == before }
+                    try await eventually(patience, "the end of the client") { socketCount(of: pid) == before }
                 }
                 server.send(SIGTERM)
                 #expect(try await server.end() == 0)
@@ -80,8 +80,9 @@ struct VanishedPeerTests {
 }
 
 @Suite(
-    "B26: packets that are too large for the way", .inTurn, .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
-    .timeLimit(.minutes(2)))
+    "B26: packets that are too large for the way", .inTurnOnThreads,
+    .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
+    .timeLimit(.minutes(10)))
 struct SmallPacketTests {
     private static let size = 1 << 20
 
@@ -90,7 +91,7 @@ struct SmallPacketTests {
             try network.client.ip("link", "set", "v1", "mtu", "600")
             try network.server.ip("link", "set", "v2", "mtu", "600")
             try await exchange(network) { client, question in
-                let status = try await client.end(within: .seconds(30))
+                let status = try await client.end()
                 #expect(status == 0, "\(client.errors.text)")
                 #expect(client.output.bytes == question)
             }
@@ -112,7 +113,7 @@ struct SmallPacketTests {
                     """)
             }
             try await exchange(network) { client, _ in
-                let status = try await client.end(within: .seconds(30))
+                let status = try await client.end()
                 #expect(status == 3, "\(client.errors.text)")
                 #expect(client.errors.text.contains("timed out"), "\(client.errors.text)")
             }
@@ -134,14 +135,15 @@ struct SmallPacketTests {
             try await running("connect", "10.77.0.2:8520", launcher: network.client.launcher, input: .file(path)) {
                 client in try await body(client, question)
             }
-            try await eventually(.seconds(20), "the end of the client") { socketCount(of: pid) == before }
+            try await eventually(patience, "the end of the client") { socketCount(of: pid) == before }
         }
     }
 }
 
 @Suite(
-    "B27: the cable is pulled, and put back", .inTurn, .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
-    .timeLimit(.minutes(2)))
+    "B27: the cable is pulled, and put back", .inTurnOnThreads,
+    .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
+    .timeLimit(.minutes(10)))
 struct PulledCableTests {
     @Test func aShortBreakIsSurvived() async throws {
         try await inNetwork { network in
