@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// `connect` with datagrams, one way or both at once.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct DatagramConnectTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct DatagramConnectTests {
     @Test func whatIsReadAtOnceIsOneDatagramAndAnswersComeAsTheyAre() async throws {
         let peer = try DatagramPeer(boundTo: "127.0.0.1")
         try await running("connect", "udp://127.0.0.1:\(peer.port)", "--linger", "300ms") { client in
@@ -32,17 +32,29 @@ import TestSupport
     }
 
     @Test func theEndIsASecondOfSilenceUnlessLingerSaysOtherwise() async throws {
+        // There is only this time. Where the machine takes as long for one answer, another try may do.
+        for _ in 0..<20 {
+            do { return try await theEndIsASecondOfSilence() } catch is TooSlow {}
+        }
+        try await theEndIsASecondOfSilence()
+    }
+
+    private func theEndIsASecondOfSilence() async throws {
         let peer = try DatagramPeer(boundTo: "127.0.0.1")
         try await running("connect", "udp://127.0.0.1:\(peer.port)") { client in
             client.write("hello")
             _ = try peer.receiveFirst()
+            var last = ContinuousClock.now
             client.finishInput()
             // Each answer begins the silence anew.
-            var last = ContinuousClock.now
             for number in 0..<4 {
-                try await Task.sleep(for: .milliseconds(400))
+                try await Task.sleep(for: .milliseconds(300))
+                let before = last
                 last = .now
-                try peer.send("\(number)")
+                // Refused where nobody is any more.
+                try? peer.send("\(number)")
+                try await eventually { client.ending != nil || client.output.bytes.count > number }
+                if client.output.bytes.count <= number, ContinuousClock.now - before > .seconds(1) { throw TooSlow() }
                 try await client.output.begins(with: String("0123".prefix(number + 1)))
             }
             #expect(try await client.end() == 0)
@@ -148,21 +160,24 @@ import TestSupport
             try namespace.hosts("127.0.0.1 both\n::1 both\n")
             let here = namespace.launcher
             try await servingDatagrams(at: ["udp://[::1]:8520"], launcher: here) { server in
-                let six = try await pier(
-                    "connect", "udp://both:8520", "-6", "--linger", "100ms", launcher: here, saying: "six")
+                let six = try await connectingPatiently(
+                    "udp://both:8520", "-6", linger: .milliseconds(100), saying: "six", launcher: here,
+                    isAnswered: { $0.output == "six" })
                 #expect(six.status == 0 && six.output == "six", "\(six.errors)")
                 let four = try await pier("connect", "udp://both:8520", "-4", launcher: here, saying: "four")
                 #expect(four.status == 1 && four.errors.contains("refused"), "\(four.errors)")
                 try await server.end()
-                #expect(server.program.output.lines.count == 1, "\(server.program.output.text)")
+                #expect(
+                    server.program.output.lines.allSatisfy { $0.hasSuffix("-->six") }, "\(server.program.output.text)")
             }
         }
     }
 
     @Test func theSourceIsChosen() async throws {
         try await servingDatagrams { server in
-            let client = try await pier(
-                "connect", server.places[0], "--source", "127.0.0.9", "--linger", "100ms", saying: "hello")
+            let client = try await connectingPatiently(
+                server.places[0], "--source", "127.0.0.9", linger: .milliseconds(100), saying: "hello",
+                isAnswered: { $0.output == "hello" })
             #expect(client.status == 0 && client.output == "hello", "\(client.errors)")
             try await server.program.output.line(with: "127.0.0.9:")
         }

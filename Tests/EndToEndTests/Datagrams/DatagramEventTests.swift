@@ -7,7 +7,9 @@ import TestSupport
 #endif
 
 /// `--events json` with datagrams, read by another program, against what is documented.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2)), .enabled(if: Place.has("python3"), "python3 is not installed"))
+@Suite(
+    .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)),
+    .enabled(if: Place.has("python3"), "python3 is not installed"))
 struct DatagramEventTests {
     @Test func withTasksASenderIsAConversation() async throws {
         let path = temporaryPath("sock")
@@ -77,9 +79,9 @@ struct DatagramEventTests {
     @Test(arguments: ["full", "half", "send"])
     func connectTellsEverything(duplex: String) async throws {
         try await servingDatagrams { server in
-            let client = try await pier(
-                "connect", server.places[0], "--events", "json", "--duplex", duplex, "--linger", "200ms",
-                saying: "hello\n")
+            let client = try await connectingPatiently(
+                server.places[0], "--events", "json", "--duplex", duplex, linger: .milliseconds(200),
+                saying: "hello\n", isAnswered: { $0.errors.contains("\"received\"") })
             #expect(client.status == 0)
             let events = try await Events.checked(Array(client.errors.utf8))
             let peer = "connection=1 peer=127.0.0.1:\(server.port())"

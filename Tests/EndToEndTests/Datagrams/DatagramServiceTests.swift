@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// The services over UDP, Unix datagrams and TCP at once, in every way to wait.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct DatagramServiceTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct DatagramServiceTests {
     /// Runs a service on all of them; `senders` are one for each kind of datagrams.
     private func serving(
         _ service: String, _ model: String, environment: [String: String] = [:],
@@ -28,11 +28,12 @@ import TestSupport
             #expect(server.places[2].hasPrefix("unix-dgram:///tmp/"))
             #expect(server.places[3].hasPrefix("tcp://127.0.0.1:"))
             for place in server.places {
-                let client = try await pier("connect", place, "--linger", "200ms", saying: "hello")
+                let client = try await connectingPatiently(
+                    place, linger: .milliseconds(200), saying: "hello", isAnswered: { $0.output == "hello" })
                 #expect(client.status == 0 && client.output == "hello", "\(place): \(client.errors)")
             }
             try await server.end()
-            #expect(server.program.output.lines.count { $0.hasSuffix(" received-->hello") } == 4)
+            #expect(server.program.output.lines.count { $0.hasSuffix(" received-->hello") } >= 4)
         }
     }
 

@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// Programs that others wrote, as clients and as servers of datagrams.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct DatagramToolTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct DatagramToolTests {
     // MARK: As clients
 
     @Test(.enabled(if: Place.has("nc"), "nc is not installed"), arguments: models)
@@ -73,7 +73,7 @@ import TestSupport
     ) async throws {
         // A server's own children end with it: timeout(1) has a group for them.
         try await starting(["timeout", "60"] + server, input: .file("/dev/null")) { server in
-            try await eventually(.seconds(20), "listening; so far: \(server.errors.text)", listens)
+            try await eventually(patience, "listening; so far: \(server.errors.text)", listens)
             try await running("connect", place, "--linger", "300ms") { client in
                 client.write("hello\n")
                 try await client.output.begins(with: "hello\n")
@@ -81,9 +81,11 @@ import TestSupport
                 #expect(try await client.end() == 0, "\(client.errors.text)")
                 #expect(client.output.text == "hello\n" && client.errors.text.isEmpty)
             }
-            let dialogue = try await pier(
-                "connect", place, "--duplex", "half", "--linger", "300ms", saying: "one\ntwo\n")
-            #expect(dialogue.output == "--->reply-->one\n--->reply-->two\n--->", "\(dialogue.errors)")
+            let expected = "--->reply-->one\n--->reply-->two\n--->"
+            let dialogue = try await connectingPatiently(
+                place, "--duplex", "half", linger: .milliseconds(300), saying: "one\ntwo\n",
+                isAnswered: { $0.output == expected })
+            #expect(dialogue.output == expected, "\(dialogue.errors)")
             server.send(SIGTERM)
             _ = try await server.end()
         }
