@@ -16,6 +16,15 @@ extension DatagramSocket {
         return (try? withDescriptor { fd in sendto(fd, bytes, bytes.count, flags, nil, 0) >= 0 }) ?? false
     }
 
+    /// Whether a datagram is there, by a poll(2) that no ledger counts.
+    var hasNews: Bool {
+        let found = try? withDescriptor { fd in
+            var entry = pollfd(fd: fd, events: Int16(POLLIN), revents: 0)
+            return poll(&entry, 1, 0) == 1
+        }
+        return found ?? false
+    }
+
     /// Sends to the peer until its queue is full; gives the number of datagrams, which are numbered by their first byte.
     @discardableResult
     func fillPeer() -> Int {
