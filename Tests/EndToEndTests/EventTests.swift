@@ -8,7 +8,8 @@ import TestSupport
 
 /// Line 6 of the contract: `--events json`, read by another program, against what is documented.
 @Suite(
-    .inTurn, .serialized, .timeLimit(.minutes(2)), .enabled(if: Place.has("python3"), "python3 is not installed"))
+    .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)),
+    .enabled(if: Place.has("python3"), "python3 is not installed"))
 struct EventTests {
     @Test(arguments: ["tasks", "threads", "blocking"])
     func aServerTellsEverythingOfItsClients(model: String) async throws {
@@ -75,6 +76,25 @@ struct EventTests {
                 #expect(events.contains("closed \(peer) received=\(sent) sent=\(sent) messages=1"))
                 #expect(events.last == "totals clients=1 received=\(sent) sent=\(sent) messages=1 errors=0")
             }
+        }
+    }
+
+    /// The peer's answer, and his own end, come before the system call is over that tells him of ours.
+    @Test(
+        .enabled("strace is not installed, or may not trace here") {
+            try await outcome(of: ["strace", "-D", "-o", "/dev/null", "true"]).status == 0
+        })
+    func connectTellsItsOwnEndBeforeThePeersThatAnswersIt() async throws {
+        let slowly = [
+            "strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=shutdown", "-e",
+            "inject=shutdown:delay_exit=300000",
+        ]
+        try await serving("--show", "none") { server in
+            let client = try await pier(
+                "connect", "127.0.0.1:\(server.port)", "--events", "json", launcher: slowly, saying: "hello\n")
+            #expect(client.status == 0)
+            let events = try await Events.checked(Array(client.errors.utf8))
+            #expect(events.filter { $0.hasPrefix("finished ") }.map { $0.suffix(4) } == ["self", "peer"], "\(events)")
         }
     }
 

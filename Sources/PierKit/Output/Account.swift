@@ -64,8 +64,13 @@ final class Account: Sendable {
         report.connected(self, from: source, after: .nanoseconds(Int64(clamping: taken)))
     }
 
-    func finished() {
-        end.withLock { end in if !end.isClosed { report?.finished(self, by: "self") } }
+    /// That this side has finished, which it does by `finish`: told before anything with which the peer may answer it, be it
+    /// his own end and with it the end of all that is told.
+    func finished(by finish: () throws(SocketError) -> Void) throws(SocketError) {
+        try end.withLock { (end) throws(SocketError) in
+            try finish()
+            if !end.isClosed { report?.finished(self, by: "self") }
+        }
     }
 
     /// That the peer reset it; both directions meet that.

@@ -52,8 +52,7 @@ final class Conversation: ClientStream {
     }
 
     func finishSending() throws(SocketError) {
-        try connection.finishSending()
-        account.finished()
+        try account.finished { () throws(SocketError) in try connection.finishSending() }
     }
 
     func close() { connection.close() }
