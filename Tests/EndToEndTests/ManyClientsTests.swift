@@ -8,7 +8,7 @@ import TestSupport
 #endif
 
 /// The tutorial's last sentence, answered: every client at once, and none at the cost of another.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(3))) struct ManyClientsTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct ManyClientsTests {
     @Test(arguments: ["tasks", "threads"])
     func aHundredSilentClientsDoNotDelayTheNext(model: String) async throws {
         try await serving("--model", model) { server in
@@ -17,7 +17,7 @@ import TestSupport
             let start = ContinuousClock.now
             #expect(try next.echo("hello") == "hello")
             // A silent client would hold it up for ever; this is only generous.
-            #expect(ContinuousClock.now - start < .seconds(5))
+            #expect(ContinuousClock.now - start < patience)
             // And the silent ones are served too, when they speak.
             for client in silent { #expect(try client.echo("now") == "now") }
         }
@@ -27,8 +27,8 @@ import TestSupport
         try await serving("--model", "blocking", "--trace") { server in
             let first = try server.client()
             #expect(try first.echo("first") == "first")
-            let second = try server.client()
             let start = ContinuousClock.now
+            let second = try server.client()
             try second.send("second")
             for _ in 0..<200 { #expect(try first.echo("still") == "still") }
             #expect(!second.hasNews)
@@ -57,7 +57,7 @@ import TestSupport
         try await serving(path, "--show", "none") { server in
             for place in ["127.0.0.1:\(server.port)", path] {
                 let client = try await pier(
-                    "connect", place, input: .file(question), output: .file(answer), within: .seconds(60))
+                    "connect", place, input: .file(question), output: .file(answer))
                 #expect(client.status == 0, "\(client.errors)")
                 #expect(try await areEqual(question, answer), "\(place)")
             }
@@ -109,7 +109,7 @@ import TestSupport
             let next = try server.client()
             let start = ContinuousClock.now
             for _ in 0..<100 { #expect(try next.echo("quick") == "quick") }
-            #expect(ContinuousClock.now - start < .seconds(5))
+            #expect(ContinuousClock.now - start < patience)
             #expect(residentMemory(of: server.program.pid) - before < 32 << 20)
         }
     }

@@ -7,7 +7,7 @@ import TestSupport
 #endif
 
 /// What happens when descriptors run out.
-@Suite(.inTurn, .serialized, .timeLimit(.minutes(2))) struct ShortageTests {
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct ShortageTests {
     private func limited(_ count: Int) -> [String] { ["sh", "-c", "ulimit -n \(count); exec \"$@\"", "sh"] }
 
     @Test(arguments: ["tasks", "threads"])
@@ -20,6 +20,7 @@ import TestSupport
             for client in clients { try client.send("x") }
             let warning = try await server.program.errors.line(with: "warning")
             #expect(warning.contains("too many open files"))
+            try await eventually { clients.count { $0.hasNews } > 5 }
             let served = clients.filter { $0.hasNews(within: 5) }
             #expect(served.count > 5 && served.count < 60, "\(served.count)")
             for client in served { #expect(try client.receive(1) == [0x78]) }

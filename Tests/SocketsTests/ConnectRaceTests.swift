@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Several addresses of one endpoint are raced, as RFC 8305 says.
-@Suite("RFC 8305: several addresses are raced", .inTurn, .timeLimit(.minutes(2)))
+@Suite("RFC 8305: several addresses are raced", .inTurn, .timeLimit(.minutes(10)))
 struct ConnectRaceTests {
     private typealias Lines = Notes<String>
 
@@ -20,7 +20,7 @@ struct ConnectRaceTests {
             let listener = try Listener(on: "127.0.0.2:0")
             var shortest = Duration.seconds(100)
             // A busy machine may take its time.
-            for round in 1...5 where shortest >= .seconds(2) {
+            for round in 1...20 where shortest >= .seconds(2) {
                 let delays = Notes<Duration>()
                 let trace = Trace { if case .attempt(2, of: 2, let after) = $0.action { delays.add(after) } }
                 let client = try await Connection.connect(
@@ -63,7 +63,7 @@ struct ConnectRaceTests {
             let listener = try Listener(on: "[::1]:0")
             var shortest = Duration.seconds(100)
             // A busy machine may take its time once.
-            for _ in 0..<5 where shortest >= .milliseconds(250) {
+            for _ in 0..<40 where shortest >= .milliseconds(250) {
                 let delays = Notes<Duration>()
                 let trace = Trace { if case .attempt(2, of: 3, let after) = $0.action { delays.add(after) } }
                 let client = try await Connection.connect(
@@ -85,7 +85,7 @@ struct ConnectRaceTests {
             let (dead, closed) = (try Blackhole(), try closedPort())
             let listener = try Listener(on: "127.0.0.2:0")
             var shortest = Duration.seconds(100)
-            for _ in 0..<5 where shortest >= .milliseconds(250) {
+            for _ in 0..<40 where shortest >= .milliseconds(250) {
                 let delays = Notes<Duration>()
                 let trace = Trace { if case .attempt(2..., of: 3, let after) = $0.action { delays.add(after) } }
                 let client = try await Connection.connect(
@@ -186,7 +186,7 @@ struct ConnectRaceTests {
                 #expect("\(error)" == "connect tcp \(dead[0].address): timed out")
             }
             let took = ContinuousClock.now - start
-            #expect(took >= .milliseconds(400) && took < .seconds(30))
+            #expect(took >= .milliseconds(400) && took < patience)
             // The third's turn would have come after half a second.
             #expect(ledger.count(of: .connect) <= 2 && ledger.open.isEmpty)
         }
@@ -212,9 +212,9 @@ struct ConnectRaceTests {
             try await ledger.sees(.connect, 2)
             #expect(ledger.open.count == 2)
             task.cancel()
-            #expect(try await within(.seconds(30)) { try await task.value } == .cancelled)
+            #expect(try await within { try await task.value } == .cancelled)
             // The loop may be about to take one of them in.
-            try await eventually(.seconds(20), "the attempts' end") { ledger.open.isEmpty }
+            try await eventually(patience, "the attempts' end") { ledger.open.isEmpty }
         }
     }
 
@@ -239,7 +239,7 @@ struct ConnectRaceTests {
             }
             try await ledger.sees(.connect, 2)
             group.close()
-            #expect(try await within(.seconds(30)) { try await task.value } == .closed)
+            #expect(try await within { try await task.value } == .closed)
         }
     }
 
@@ -263,7 +263,7 @@ struct ConnectRaceTests {
                     }
                 }
             }
-            try await eventually(.seconds(20), "the attempts' end") { ledger.open.count == 2 }
+            try await eventually(patience, "the attempts' end") { ledger.open.count == 2 }
             listener.close()
             closed.close()
         }

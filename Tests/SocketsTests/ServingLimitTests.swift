@@ -114,8 +114,8 @@ import Testing
                         if let error = error as? SocketError { told.add(error.cause) }
                     }, echo)
             }
-            let client = try await Connection(to: listener.endpoint)
             let start = ContinuousClock.now
+            let client = try await Connection(to: listener.endpoint)
             #expect(try await client.receive(upTo: 9) == nil)
             #expect(ContinuousClock.now - start >= .milliseconds(90))
             #expect(told.all == [.timedOut])

@@ -75,6 +75,13 @@ final class Program: Sendable {
         status.withLock { if $0 == nil { kill(pid, signal) } }
     }
 
+    /// Whether a signal that was sent has not arrived yet.
+    func isPending(_ signal: CInt) -> Bool {
+        let line = contents(of: "/proc/\(pid)/status").split(separator: "\n").first { $0.hasPrefix("ShdPnd:") }
+        let set = line.flatMap { UInt64($0.split(separator: "\t").last ?? "", radix: 16) } ?? 0
+        return set >> UInt64(signal - 1) & 1 == 1
+    }
+
     /// The exit code, or the signal that killed it with a minus; nil while it runs.
     var ending: CInt? {
         status.withLock { status in
@@ -87,7 +94,7 @@ final class Program: Sendable {
     }
 
     /// Waits for its end and for all that it wrote.
-    func end(within limit: Duration = .seconds(20)) async throws -> CInt {
+    func end(within limit: Duration = patience) async throws -> CInt {
         try await eventually(limit, "the end of the program; so far: \(errors.text)") { self.ending != nil }
         try await eventually(limit, "the end of its output") { self.output.isAtEnd && self.errors.isAtEnd }
         return ending ?? -1
@@ -140,7 +147,7 @@ func starting<R>(
 func pier(
     _ arguments: String..., launcher: [String] = [], saying text: String = "", input: Stream = .pipe,
     output: Stream = .pipe, errors: Stream = .pipe, environment: [String: String] = [:],
-    within limit: Duration = .seconds(20)
+    within limit: Duration = patience
 ) async throws -> Outcome {
     try await starting(
         launcher + [Place.pier] + arguments, input: input, output: output, errors: errors, environment: environment
@@ -151,7 +158,7 @@ func pier(
 func outcome(of words: [String], saying text: String = "", environment: [String: String] = [:]) async throws -> Outcome
 {
     try await starting(words, environment: environment) { program in
-        try await program.outcome(saying: text, within: .seconds(20))
+        try await program.outcome(saying: text, within: patience)
     }
 }
 
