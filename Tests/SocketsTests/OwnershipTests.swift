@@ -20,8 +20,8 @@ import Testing
                 let server = try await listener.accept()
                 try await server.send([1])
                 // Once registered with a loop and once not: the loop must not keep it.
-                client.receiveDeadline = .after(.milliseconds(20))
                 _ = try await client.receive(upTo: 1)
+                client.receiveDeadline = .after(.milliseconds(20))
                 _ = try await cause { try await client.receive(upTo: 1) }
                 return server
             }
