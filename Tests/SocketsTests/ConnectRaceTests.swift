@@ -132,6 +132,30 @@ struct ConnectRaceTests {
         }
     }
 
+    /// Also when it comes after the others': it is about the address that was to be preferred.
+    @Test(arguments: Face.allCases)
+    func aFirstRefusalThatComesLastIsTold(_ face: Face) async throws {
+        try await trial { ledger in
+            // An address of its own, so that nobody else gets the port.
+            var late: Blackhole? = try Blackhole(loopbackAddress())
+            let (first, closed) = (try #require(late?.address), try closedPort())
+            async let ended: SocketError? = {
+                do throws {
+                    _ = try await Connection.connect(racing: [first, closed.address], by: face)
+                    return nil
+                } catch {
+                    return error as? SocketError
+                }
+            }()
+            try await ledger.sees(.connect, 2)
+            // The system knocks again after a second, and then nobody listens.
+            late = nil
+            let told = try #require(await ended)
+            #expect("\(told)" == "connect tcp \(first): connection refused")
+            closed.close()
+        }
+    }
+
     /// The peer's own answer says more than that there is no way to another of its addresses, whichever came first.
     @Test(arguments: Face.allCases, [Errno.networkUnreachable, .noRouteToHost, .timedOut, .permissionDenied])
     func theErrorOfTheAttemptThatGotFurthestIsTold(_ face: Face, _ failure: Errno) async throws {

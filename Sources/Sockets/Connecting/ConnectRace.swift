@@ -28,6 +28,8 @@ struct ConnectRace {
     /// When the next address's turn comes, if nothing fails before.
     private var nextStart = Deadline.now
     private var error: SocketError?
+    /// Which attempt `error` is of.
+    private var errorNumber = 0
     private let count: Int
     private let start = System.now
     private let source: SocketAddress?
@@ -115,8 +117,9 @@ struct ConnectRace {
     /// Notes a failure. After that of the latest attempt nothing is gained by waiting before the next.
     private mutating func failed(_ number: Int, _ error: SocketError) {
         if number == count - left.count { nextStart = .now }
-        // Of equals the first stays: it is about the address that was to be preferred.
-        if self.error.map({ $0.howFar < error.howFar }) ?? true { self.error = error }
+        // Of equals the first address's, whichever came first: it is about the one that was to be preferred.
+        if let told = self.error, (told.howFar, number) > (error.howFar, errorNumber) { return }
+        (self.error, errorNumber) = (error, number)
     }
 }
 
