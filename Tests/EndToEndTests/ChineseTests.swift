@@ -100,7 +100,7 @@ import TestSupport
         #expect(late.status == 3 && fillers.count == 3)
     }
 
-    @Test(arguments: ["tasks", "threads"])
+    @Test(arguments: ["tasks", "callbacks", "threads"])
     func theTraceAndWhatVerboseTellsAreChineseAndListeningStaysAsItIs(model: String) async throws {
         let server = ["serve", "echo", ":0", "--trace", "--verbose", "--model", model, "--idle-timeout", "1s"]
         try await starting([Place.pier] + server, environment: Self.chinese) { server in

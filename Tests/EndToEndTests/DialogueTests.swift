@@ -130,7 +130,7 @@ import TestSupport
         }
     }
 
-    @Test(arguments: ["tasks", "threads", "blocking"])
+    @Test(arguments: ["tasks", "callbacks", "threads", "blocking"])
     func aCharacterCutByTheReceiveSizeIsShownWhole(model: String) async throws {
         try await serving("--receive-size", "1", "--model", model) { server in
             let client = try server.client()

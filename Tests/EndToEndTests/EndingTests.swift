@@ -171,7 +171,7 @@ import TestSupport
         }
     }
 
-    @Test(arguments: ["tasks", "threads", "blocking"])
+    @Test(arguments: ["tasks", "callbacks", "threads", "blocking"])
     func aServedClientGetsAllBackAfterItsEndAndThenTheServersEnd(model: String) async throws {
         try await serving("--model", model, "--show", "none") { server in
             let before = server.sockets
@@ -184,7 +184,7 @@ import TestSupport
         }
     }
 
-    @Test(arguments: ["tasks", "threads", "blocking"])
+    @Test(arguments: ["tasks", "callbacks", "threads", "blocking"])
     func aServedClientsResetHurtsNobodyElse(model: String) async throws {
         try await serving("--model", model, "--show", "none") { server in
             let before = server.sockets

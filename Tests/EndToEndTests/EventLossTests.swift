@@ -11,7 +11,7 @@ import TestSupport
     .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)),
     .enabled(if: Place.has("python3"), "python3 is not installed"))
 struct EventLossTests {
-    @Test(arguments: ["tasks", "threads"])
+    @Test(arguments: ["tasks", "callbacks", "threads"])
     func aStandardErrorThatNobodyReadsHoldsUpNoClient(model: String) async throws {
         try await starting(
             [Place.pier, "serve", "echo", "127.0.0.1:0", "--model", model, "--events", "json", "--show", "none"],

@@ -11,7 +11,7 @@ import TestSupport
     .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)),
     .enabled(if: Place.has("python3"), "python3 is not installed"))
 struct EventTests {
-    @Test(arguments: ["tasks", "threads", "blocking"])
+    @Test(arguments: ["tasks", "callbacks", "threads", "blocking"])
     func aServerTellsEverythingOfItsClients(model: String) async throws {
         try await serving("--model", model, "--events", "json") { server in
             let first = try server.client()

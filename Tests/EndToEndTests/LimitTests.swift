@@ -8,7 +8,7 @@ import TestSupport
 
 /// Line 11 of the contract: limits.
 @Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct LimitTests {
-    @Test(arguments: ["tasks", "threads"])
+    @Test(arguments: ["tasks", "callbacks", "threads"])
     func theClientAboveTheLimitQueuesUntilOneLeaves(model: String) async throws {
         try await serving("--model", model, "--max-clients", "2") { server in
             let (first, second, third) = (try server.client(), try server.client(), try server.client())
@@ -43,7 +43,7 @@ import TestSupport
         }
     }
 
-    @Test(arguments: ["tasks", "threads"])
+    @Test(arguments: ["tasks", "callbacks", "threads"])
     func aServerFullOfClientsStillEndsAtASignal(model: String) async throws {
         try await serving("--model", model, "--max-clients", "1", "--grace", "1m") { server in
             let client = try server.client()
@@ -56,7 +56,7 @@ import TestSupport
         }
     }
 
-    @Test(arguments: ["tasks", "threads"])
+    @Test(arguments: ["tasks", "callbacks", "threads"])
     func aSilentClientIsClosedAndABusyOneIsNot(model: String) async throws {
         try await withTime(.milliseconds(300)) { idle in
             try await serving("--model", model, "--idle-timeout", idle.argument, "--show", "none") { server in
@@ -89,7 +89,7 @@ import TestSupport
         }
     }
 
-    @Test(arguments: ["tasks", "threads", "blocking"])
+    @Test(arguments: ["tasks", "callbacks", "threads", "blocking"])
     func aClientThatDoesNotReadIsClosedToo(model: String) async throws {
         try await serving("--model", model, "--idle-timeout", "300ms", "--show", "none") { server in
             let before = server.sockets

@@ -8,7 +8,7 @@ import TestSupport
 
 /// Line 5 of the contract: what a server tells, when and where.
 @Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct ListeningTests {
-    @Test(arguments: ["tasks", "threads", "blocking"])
+    @Test(arguments: ["tasks", "callbacks", "threads", "blocking"])
     func eachEndpointIsToldWhileTheServerRunsAndAnswers(model: String) async throws {
         let path = temporaryPath("sock")
         let name = path.split(separator: "/").last.map(String.init) ?? ""
@@ -65,7 +65,7 @@ import TestSupport
         }
     }
 
-    @Test(arguments: ["tasks", "threads", "blocking"])
+    @Test(arguments: ["tasks", "callbacks", "threads", "blocking"])
     func aFullStandardErrorNeverStallsAClient(model: String) async throws {
         let path = temporaryPath("sock")
         try await running(

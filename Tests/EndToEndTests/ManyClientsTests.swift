@@ -9,7 +9,7 @@ import TestSupport
 
 /// The tutorial's last sentence, answered: every client at once, and none at the cost of another.
 @Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct ManyClientsTests {
-    @Test(arguments: ["tasks", "threads"])
+    @Test(arguments: ["tasks", "callbacks", "threads"])
     func aHundredSilentClientsDoNotDelayTheNext(model: String) async throws {
         try await serving("--model", model) { server in
             let silent = try (0..<100).map { _ in try server.client() }
@@ -87,7 +87,7 @@ import TestSupport
         }
     }
 
-    @Test(arguments: ["tasks", "threads"])
+    @Test(arguments: ["tasks", "callbacks", "threads"])
     func clientsThatDoNotReadDelayNobodyAndCostBoundedMemory(model: String) async throws {
         try await serving("--model", model, "--loops", "1", "--show", "none") { server in
             #expect(try server.client().echo("first") == "first")

@@ -8,7 +8,7 @@ import TestSupport
 
 /// The services besides echo, over TCP and Unix at once, in every way to wait.
 @Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct ServiceTests {
-    private static let models = ["tasks", "threads", "blocking"]
+    private static let models = ["tasks", "callbacks", "threads", "blocking"]
 
     /// Runs a service on a TCP port and a path.
     private func serving(
@@ -95,7 +95,7 @@ import TestSupport
         }
     }
 
-    @Test(arguments: ["tasks", "threads"])
+    @Test(arguments: ["tasks", "callbacks", "threads"])
     func chargenHoldsNothingForClientsThatDoNotRead(model: String) async throws {
         try await serving("chargen", model, "--show", "none") { server, clients in
             let first = try clients[0]()

@@ -10,7 +10,7 @@ import TestSupport
 @Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct ShortageTests {
     private func limited(_ count: Int) -> [String] { ["sh", "-c", "ulimit -n \(count); exec \"$@\"", "sh"] }
 
-    @Test(arguments: ["tasks", "threads"])
+    @Test(arguments: ["tasks", "callbacks", "threads"])
     func withoutDescriptorsLeftClientsQueueAndNothingSpins(model: String) async throws {
         // Allowed more clients than there are descriptors for, so that accepting itself fails.
         try await serving(

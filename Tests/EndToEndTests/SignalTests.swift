@@ -8,7 +8,7 @@ import TestSupport
 
 /// Lines 4 and 8 of the contract: what signals do, and the exit codes that come of them.
 @Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct SignalTests {
-    private static let models = ["tasks", "threads", "blocking"]
+    private static let models = ["tasks", "callbacks", "threads", "blocking"]
     private static let signals: [(number: CInt, code: CInt)] = [(SIGINT, 130), (SIGTERM, 143)]
 
     @Test(arguments: [SIGINT, SIGTERM], models)

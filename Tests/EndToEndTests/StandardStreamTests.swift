@@ -143,7 +143,7 @@ import TestSupport
         }
     }
 
-    @Test(arguments: ["tasks", "threads", "blocking"])
+    @Test(arguments: ["tasks", "callbacks", "threads", "blocking"])
     func aServerWhoseOutputIsFullFails(model: String) async throws {
         try await serving("--model", model, output: .file("/dev/full")) { server in
             let client = try server.client()
@@ -207,7 +207,7 @@ import TestSupport
         }
     }
 
-    @Test(arguments: ["tasks", "threads", "blocking"])
+    @Test(arguments: ["tasks", "callbacks", "threads", "blocking"])
     func aServerWithoutAnyStreamServes(model: String) async throws {
         let path = temporaryPath("sock")
         try await running(

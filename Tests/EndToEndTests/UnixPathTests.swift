@@ -8,7 +8,7 @@ import TestSupport
 
 /// Line 9 of the contract: what becomes of a Unix listener's path.
 @Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct UnixPathTests {
-    private static let models = ["tasks", "threads", "blocking"]
+    private static let models = ["tasks", "callbacks", "threads", "blocking"]
 
     private func exists(_ path: String) -> Bool { lstatMode(path) != nil }
 

@@ -12,6 +12,7 @@ package enum Parking {
     /// not run what the object waits for.
     ///
     /// Safety: set once, before anything is parked, and never changed.
+    @exclusivity(unchecked)
     nonisolated(unsafe) package static var wake: (@Sendable (UnsafeRawPointer, Wake) -> Void)?
 }
 

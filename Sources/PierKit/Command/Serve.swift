@@ -79,8 +79,9 @@ struct Serve: Verb {
     @Option(
         help: ArgumentHelp(
             text(
-                "How to wait: one client at a time, a thread for each, or a task for each on event loops.",
-                "怎样等待：一次一个客户端（阻塞），每个客户端一个线程，或者每个客户端一个事件循环上的任务。")))
+                "How to wait: one client at a time, a thread for each, a task for each on event loops, or a call for each message there (callbacks): no task or thread for a silent client. It is for very many; chargen and daytime, which do not wait for messages, are served as with tasks.",
+                "怎样等待：一次一个客户端（阻塞），每个客户端一个线程，每个客户端一个事件循环上的任务，或者在事件循环上每条信息一次调用（callbacks）：沉默的客户端不占任务也不占线程，适合客户端极多的时候；chargen 和 daytime 不等待信息，和 tasks 一样。"
+            )))
     var model = Model.tasks
 
     @Option(

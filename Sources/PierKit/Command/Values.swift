@@ -81,7 +81,7 @@ enum Show: String, CaseIterable, ExpressibleByArgument {
 
 /// How waiting is done.
 enum Model: String, CaseIterable, ExpressibleByArgument {
-    case blocking, threads, tasks
+    case blocking, threads, tasks, callbacks
 }
 
 extension Duplex: ExpressibleByArgument {}

@@ -25,9 +25,15 @@ final class Conversation: ClientStream {
 
     func receive(upTo count: Int) async throws(SocketError) -> [UInt8]? {
         let message = try await connection.receive(upTo: count)
+        await took(message)
+        return message
+    }
+
+    /// Tells of a message that was received, or with nil that the peer has finished.
+    @inline(never)
+    func took(_ message: [UInt8]?) async {
         account.note(received: message)
         if let shown, let message { await shown.show(message) }
-        return message
     }
 
     func send(_ bytes: [UInt8]) async throws(SocketError) {

@@ -67,7 +67,9 @@ final class Server: Sendable {
     ) throws(Failure) {
         do throws(SocketError) {
             switch model {
-            case .tasks: try TaskModel(server: self, loops: loops).start(opened, ended: ended)
+            case .tasks, .callbacks:
+                try TaskModel(server: self, loops: loops, isCalledBack: model == .callbacks)
+                    .start(opened, ended: ended)
             case .threads: ThreadModel(server: self).start(opened, ended: ended)
             case .blocking: BlockingModel(server: self).start(opened, ended: ended)
             }

@@ -1,12 +1,15 @@
 internal import Sockets
 
-/// `--model tasks`: a task for each client, on event loops.
+/// `--model tasks`: a task for each client, on event loops; and `--model callbacks`, which has none for who is silent.
 struct TaskModel {
     let server: Server
     let group: EventLoopGroup
+    /// Whether messages are what is called for, where the service waits for them. Who only speaks has no silent clients.
+    private let isCalledBack: Bool
 
-    init(server: Server, loops: Int) throws(SocketError) {
+    init(server: Server, loops: Int, isCalledBack: Bool) throws(SocketError) {
         self.server = server
+        self.isCalledBack = isCalledBack
         group = try EventLoopGroup(loops: loops)
     }
 
@@ -89,6 +92,20 @@ struct TaskModel {
         }
     }
 
+    private func serve(_ listener: Listener, _ settings: Serve.Settings) async throws(SocketError) {
+        // By name, so that each is compiled for its service.
+        switch server.service {
+        case .echo where isCalledBack: return try await serveMessages(Echo.self, listener, settings)
+        case .discard where isCalledBack: return try await serveMessages(Discard.self, listener, settings)
+        default: break
+        }
+        try await listener.serve(
+            on: group, limit: settings.maxClients, idleTimeout: settings.idleTimeout,
+            onError: server.report.failureHandler, onShortage: server.tellShortage,
+            onFull: { [server] in server.tellFull(listener, settings) },
+            body(settings))
+    }
+
     func start(
         _ opened: Opened, ended: @escaping @Sendable (SocketError?) -> Void
     ) {
@@ -112,11 +129,7 @@ struct TaskModel {
                 for (listener, settings) in opened.listeners {
                     tasks.addTask {
                         do throws(SocketError) {
-                            try await listener.serve(
-                                on: group, limit: settings.maxClients, idleTimeout: settings.idleTimeout,
-                                onError: server.report.failureHandler, onShortage: server.tellShortage,
-                                onFull: { server.tellFull(listener, settings) },
-                                body(settings))
+                            try await serve(listener, settings)
                             return nil
                         } catch {
                             return error

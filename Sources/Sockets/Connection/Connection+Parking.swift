@@ -22,6 +22,7 @@ extension Connection {
     }
 
     /// Takes the receive turn, behind those who came first.
+    @inline(__always)
     func takeReceiveTurn() async throws(SocketError) {
         let turn = try turn(for: .receive)
         if waitable.tryTakeTurn(turn) != .mine { try await queue(.receive, .receive, turn) }

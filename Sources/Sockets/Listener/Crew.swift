@@ -162,6 +162,7 @@ final class Crew: Sendable {
     }
 
     /// Rests until called; false when this worker is needed no longer.
+    @inline(__always)
     func rest() async -> Bool {
         await Waiter.suspend { waiter in
             let wake = state.withLock { state -> Wake? in

@@ -120,6 +120,7 @@ private final class MessageServer: Sendable {
     }
 
     /// Serves a client until it waits or ends, or others are to have their turn.
+    @inline(__always)
     private func serve(_ ready: Crew.Ready, _ crew: Crew, _ number: Int, _ messages: inout Int) async {
         let client = ready.client
         var wake: Wake?

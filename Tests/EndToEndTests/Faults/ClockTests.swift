@@ -10,7 +10,7 @@ import Testing
 struct WallClockTests {
     @Test(
         .enabled(if: WallClockTests.library != nil, "faketime is not installed"),
-        .disabled(if: isSanitized, "faketime and the sanitizer exclude each other"), arguments: ["tasks", "threads"])
+        .disabled(if: isSanitized, "faketime and the sanitizer exclude each other"), arguments: ["tasks", "callbacks", "threads"])
     func timeoutsDoNotNotice(model: String) async throws {
         let jump = temporaryPath("clock")
         try makeFile(jump, Array("+0\n".utf8))
@@ -58,7 +58,7 @@ struct MonotonicClockTests {
     /// last is as far as the kernel lets it be set.
     @Test(
         .enabled(if: MonotonicClockTests.isAllowed, "time namespaces are not allowed here"),
-        arguments: [1 << 31, 1 << 32, 1 << 62 / 1_000_000] as [Int], ["tasks", "threads"])
+        arguments: [1 << 31, 1 << 32, 1 << 62 / 1_000_000] as [Int], ["tasks", "callbacks", "threads"])
     func timersAreRight(_ milliseconds: Int, _ model: String) async throws {
         var now = timespec()
         clock_gettime(CLOCK_MONOTONIC, &now)
@@ -136,7 +136,7 @@ struct StoppedServerTests {
 
 @Suite("G7: too little processor time", .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)))
 struct StarvedServerTests {
-    @Test(.enabled(if: Place.has("taskset"), "taskset is not installed"), arguments: ["tasks", "threads"])
+    @Test(.enabled(if: Place.has("taskset"), "taskset is not installed"), arguments: ["tasks", "callbacks", "threads"])
     func nobodyTimesOutWhoKeepsSpeaking(model: String) async throws {
         let busy = ["taskset", "-c", "0", "sh", "-c", "while :; do :; done"]
         try await serving(

@@ -9,7 +9,7 @@ import Testing
 @Suite("B12: a thousand clients that send a byte now and then", .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)))
 struct SlowClientTests {
     /// "Now and then" is more rarely than the idle time; each has had its first byte back when the time begins.
-    @Test(arguments: ["tasks", "threads"])
+    @Test(arguments: ["tasks", "callbacks", "threads"])
     func theyEndAtTheIdleTimeAndAnotherIsServedMeanwhile(model: String) async throws {
         try await withTime(.seconds(2)) { idle in try await theyEnd(model, idle) }
     }
@@ -60,7 +60,7 @@ struct ChurnTests {
     /// What the allocators may keep, besides what is theirs from the start.
     private static let slack = 4 << 20
 
-    @Test(arguments: ["tasks", "threads"])
+    @Test(arguments: ["tasks", "callbacks", "threads"])
     func descriptorsThreadsAndMemoryAreAsBefore(model: String) async throws {
         try await serving("--model", model, "--show", "none") { server in
             let sockets = server.sockets
@@ -143,7 +143,7 @@ struct UnreadMemoryTests {
 struct BadClientTests {
     private static let count = 3000
 
-    @Test(arguments: ["tasks", "threads", "blocking"])
+    @Test(arguments: ["tasks", "callbacks", "threads", "blocking"])
     func nothingIsSaidOfThem(model: String) async throws {
         try await serving("--model", model, "--show", "none") { server in
             let sockets = server.sockets
@@ -155,7 +155,7 @@ struct BadClientTests {
     }
 
     /// A trace says more, but not more than a megabyte that nobody reads, and nobody waits for it.
-    @Test(arguments: ["tasks", "threads", "blocking"])
+    @Test(arguments: ["tasks", "callbacks", "threads", "blocking"])
     func aTraceOfThemThatNobodyReadsIsBounded(model: String) async throws {
         let path = temporaryPath("sock")
         try await running("serve", "echo", path, "--model", model, "--trace", "--show", "none", errors: .unread) {

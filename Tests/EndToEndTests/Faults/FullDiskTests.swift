@@ -22,7 +22,7 @@ struct FullDiskTests {
         return ["unshare", "-m", "sh", "-c", script, directory]
     }
 
-    @Test(arguments: ["tasks", "threads", "blocking"])
+    @Test(arguments: ["tasks", "callbacks", "threads", "blocking"])
     func aServerWhoseLogIsFullServes(model: String) async throws {
         let (directory, path) = (temporaryPath("d"), temporaryPath("sock"))
         _ = try valid(mkdir(directory, 0o700))
@@ -56,7 +56,7 @@ struct FullDiskTests {
     }
 
     /// Shown messages are what it has to say. It does not go on as if they were kept.
-    @Test(arguments: ["tasks", "threads", "blocking"])
+    @Test(arguments: ["tasks", "callbacks", "threads", "blocking"])
     func aServerThatCannotShowWhatComesEndsAndSaysSo(model: String) async throws {
         let directory = temporaryPath("d")
         _ = try valid(mkdir(directory, 0o700))

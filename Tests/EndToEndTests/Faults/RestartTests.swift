@@ -29,7 +29,7 @@ struct LowPortTests {
 @Suite(
     "B28: a server that is killed, and started again at once", .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)))
 struct RestartTests {
-    @Test(arguments: ["tasks", "threads"])
+    @Test(arguments: ["tasks", "callbacks", "threads"])
     func itHasItsPortAgainThoughItHadClients(model: String) async throws {
         let port = try freePort()
         // The clients of the last round are still there, and closed only when the next server runs.

@@ -16,7 +16,7 @@ struct ThreadLimitTests {
     @Test(
         .enabled(
             if: geteuid() == 0 && Place.has("setpriv") && Place.has("prlimit"), "it takes root, setpriv and prlimit"),
-        arguments: ["tasks", "threads", "blocking"])
+        arguments: ["tasks", "callbacks", "threads", "blocking"])
     func itServesOrSaysWhyNot(model: String) async throws {
         guard try await pier("--version", launcher: launcher(100)).status == 0 else { return }
         var failures = 0

@@ -41,7 +41,7 @@ struct VanishedPeerTests {
     }
 
     /// Silent, or in the middle of being sent something that it no longer takes.
-    @Test(arguments: ["tasks", "threads"], [true, false])
+    @Test(arguments: ["tasks", "callbacks", "threads"], [true, false])
     func aServerEndsAVanishedClientAtTheIdleTime(model: String, isStuck: Bool) async throws {
         try await inNetwork { network in
             try await running(

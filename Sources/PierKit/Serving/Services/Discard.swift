@@ -1,7 +1,7 @@
 internal import SocketCore
 
 /// The discard service (RFC 863): everything is read, and nothing answered.
-enum Discard: Service {
+enum Discard: MessageService {
     static func serve(_ client: some ClientStream, upTo size: Int) async throws(SocketError) {
         while try await client.receive(upTo: size) != nil {}
     }
@@ -10,6 +10,8 @@ enum Discard: Service {
     static func serve(_ client: some ClientStream, upTo size: Int) throws(SocketError) {
         while try client.receive(upTo: size) != nil {}
     }
+
+    static func answer(_ message: [UInt8], from client: some ClientStream) async throws(SocketError) {}
 
     static var answersDatagrams: Bool { false }
 

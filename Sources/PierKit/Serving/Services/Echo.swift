@@ -2,7 +2,7 @@ internal import SocketCore
 internal import Sockets
 
 /// The echo service (RFC 862): everything back until the client has finished.
-enum Echo: Service {
+enum Echo: MessageService {
     static func serve(_ client: some ClientStream, upTo size: Int) async throws(SocketError) {
         while let message = try await client.receive(upTo: size) { try await client.send(message) }
     }
@@ -26,6 +26,10 @@ enum Echo: Service {
     @available(*, noasync)
     static func serve(_ client: some ClientStream, upTo size: Int) throws(SocketError) {
         while let message = try client.receive(upTo: size) { try client.send(message) }
+    }
+
+    static func answer(_ message: [UInt8], from client: some ClientStream) async throws(SocketError) {
+        try await client.send(message)
     }
 
     /// The same bytes.

@@ -25,6 +25,12 @@ extension Service {
     static var answersDatagrams: Bool { true }
 }
 
+/// A service that does nothing but answer what comes, message by message: its silent clients need no task.
+protocol MessageService: Service {
+    /// Answers one message of a client.
+    static func answer(_ message: [UInt8], from client: some ClientStream) async throws(SocketError)
+}
+
 /// A client's stream as a service sees it: the connection itself, or one of which something is told.
 protocol ClientStream: AnyObject, Sendable {
     var listener: Listener? { get }
