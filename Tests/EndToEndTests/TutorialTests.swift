@@ -36,7 +36,9 @@ import TestSupport
         """
     }
 
-    @Test(.enabled(if: Place.has("python3"), "python3 is not installed"), arguments: ["tasks", "callbacks", "threads", "blocking"])
+    @Test(
+        .enabled(if: Place.has("python3"), "python3 is not installed"),
+        arguments: ["tasks", "callbacks", "threads", "blocking"])
     func theTutorialsClientTalksToServeEcho(model: String) async throws {
         let place = "127.0.0.5:0"
         try await running("serve", "echo", place, "--model", model, environment: ["LC_ALL": "zh_CN.UTF-8"]) { server in

@@ -10,7 +10,8 @@ import Testing
 struct WallClockTests {
     @Test(
         .enabled(if: WallClockTests.library != nil, "faketime is not installed"),
-        .disabled(if: isSanitized, "faketime and the sanitizer exclude each other"), arguments: ["tasks", "callbacks", "threads"])
+        .disabled(if: isSanitized, "faketime and the sanitizer exclude each other"),
+        arguments: ["tasks", "callbacks", "threads"])
     func timeoutsDoNotNotice(model: String) async throws {
         let jump = temporaryPath("clock")
         try makeFile(jump, Array("+0\n".utf8))
@@ -92,7 +93,7 @@ struct MonotonicClockTests {
     .timeLimit(.minutes(10)))
 struct StoppedServerTests {
     /// With tasks more than a loop is told of at once.
-    @Test(arguments: [("tasks", 300), ("threads", 50)])
+    @Test(arguments: [("tasks", 300), ("callbacks", 300), ("threads", 50)])
     func expiredTimesEndTheSilentOnceAndNobodyElse(model: String, count: Int) async throws {
         try await withTime(.seconds(2)) { idle in try await expiredTimesEndTheSilent(model, count, idle) }
     }

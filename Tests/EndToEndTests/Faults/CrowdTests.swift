@@ -108,7 +108,7 @@ struct UnreadMemoryTests {
     /// What is held for each of them in user space: one message, and its task or thread with the connection.
     @Test(
         .disabled(if: isSanitized, "the sanitizer's own memory is several times as much"),
-        arguments: [("tasks", 1000, 8192), ("threads", 200, 65536)])
+        arguments: [("tasks", 1000, 8192), ("callbacks", 1000, 8192), ("threads", 200, 65536)])
     func eachCostsOneMessageAndALittle(model: String, count: Int, overhead: Int) async throws {
         let size = 16384
         try await serving("--model", model, "--show", "none", "--receive-size", "\(size)") { server in
@@ -135,6 +135,24 @@ struct UnreadMemoryTests {
             // They are what this is about: each does hold a message.
             #expect(growth > count * size / 2, "\(growth / count) bytes a client")
             #expect(try server.client().echo("hello") == "hello")
+        }
+    }
+}
+
+@Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct SilentMemoryTests {
+    /// Less than half of the smallest task: what is kept is the connection alone, also when it has spoken before.
+    @Test(.disabled(if: isSanitized, "the sanitizer's own memory is several times as much"))
+    func aSilentClientThatIsCalledForCostsItsConnection() async throws {
+        try await serving("--model", "callbacks", "--loops", "1", "--show", "none", "--max-clients", "4000") { server in
+            let (count, pid) = (3000, server.program.pid)
+            let first = try (0..<100).map { _ in try server.client() }
+            for client in first { #expect(try client.echo("first") == "first") }
+            let before = residentMemory(of: pid)
+            let clients = try (0..<count).map { _ in try server.client() }
+            for client in clients { #expect(try client.echo("hello") == "hello") }
+            let growth = residentMemory(of: pid) - before
+            #expect(growth < count * 700, "\(growth / count) bytes a client")
+            for client in clients.reversed() { #expect(try client.echo("again") == "again") }
         }
     }
 }

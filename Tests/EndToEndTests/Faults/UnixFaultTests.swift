@@ -59,7 +59,8 @@ struct SentDescriptorTests {
         """
 
     @Test(
-        .enabled(if: Place.has("python3"), "python3 is not installed"), arguments: ["tasks", "callbacks", "threads", "blocking"])
+        .enabled(if: Place.has("python3"), "python3 is not installed"),
+        arguments: ["tasks", "callbacks", "threads", "blocking"])
     func theyAreClosedAndTheClientIsServed(model: String) async throws {
         let path = temporaryPath("sock")
         try await serving(path, "--model", model, "--show", "none") { server in
