@@ -52,13 +52,15 @@ let package = Package(
         .executableTarget(name: "pier", dependencies: ["PierKit"], swiftSettings: swift),
 
         // A test target for each layer, and one that runs the command as its users do.
+        .target(name: "CCounting", path: "Tests/CCounting"),
         .target(
             name: "TestSupport",
             dependencies: ["Sockets", "SocketCore", .product(name: "SystemPackage", package: "swift-system")],
             path: "Tests/TestSupport", swiftSettings: swift),
         .testTarget(name: "SocketCoreTests", dependencies: ["SocketCore", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "LoopsTests", dependencies: ["Loops", "TestSupport"], swiftSettings: swift),
-        .testTarget(name: "SocketsTests", dependencies: ["Sockets", "Loops", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "SocketsTests", dependencies: ["Sockets", "Loops", "TestSupport", "CCounting"], swiftSettings: swift),
         .testTarget(name: "PierKitTests", dependencies: ["PierKit", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "EndToEndTests", dependencies: ["pier", "Sockets", "TestSupport"], swiftSettings: swift),
     ],
