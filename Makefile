@@ -15,7 +15,7 @@ ZSH  := $(SHARE)/zsh/site-functions
 FISH := $(SHARE)/fish/vendor_completions.d
 VERBS := serve connect
 
-.PHONY: help build test test-release test-races fuzz soak lint format release install uninstall clean
+.PHONY: help build test test-release test-races fuzz soak micro lint format release install uninstall clean
 
 help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,11 +38,14 @@ fuzz: ## run each fuzzer for SECONDS (60)
 soak: release ## ten minutes (or SECONDS) of clients of every temper; memory and descriptors must stay flat
 	Benchmarks/soak.py $(PIER) --seconds $(or $(SECONDS),600)
 
+micro: ## count instructions, allocations and bytes; none may be a tenth above Benchmarks/micro/thresholds.tsv
+	Benchmarks/micro/run
+
 lint: ## check the form of all sources; any finding is an error
-	$(SWIFT) format lint --strict -r Sources Tests Snippets Fuzz Package.swift
+	$(SWIFT) format lint --strict -r Sources Tests Snippets Fuzz Benchmarks Package.swift
 
 format: ## bring all sources into that form
-	$(SWIFT) format -i -r Sources Tests Snippets Fuzz Package.swift
+	$(SWIFT) format -i -r Sources Tests Snippets Fuzz Benchmarks Package.swift
 
 release: ## make .build/pier: the command in one file, with the Swift runtime inside
 	nice $(SWIFT) build -c release --product pier --static-swift-stdlib

@@ -77,3 +77,15 @@ if Context.environment["PIER_FUZZ"] != nil {
                 path: "Fuzz/\(name)", exclude: ["corpus"], swiftSettings: swift))
     }
 }
+
+// What the library's steps cost is counted by `make micro` alone.
+if Context.environment["PIER_BENCHMARKS"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "micro",
+            dependencies: [
+                "CCounting", "Sockets", "Loops", "SocketCore",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Benchmarks/micro/Sources", swiftSettings: swift))
+}
