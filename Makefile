@@ -14,8 +14,9 @@ BASH_COMPLETIONS := $(SHARE)/bash-completion/completions
 ZSH  := $(SHARE)/zsh/site-functions
 FISH := $(SHARE)/fish/vendor_completions.d
 VERBS := serve connect
+RIVALS_IN_SWIFT := Benchmarks/rivals/swift/Package.swift Benchmarks/rivals/swift/Sources
 
-.PHONY: help build test test-release test-races fuzz soak micro lint format release install uninstall clean
+.PHONY: help build test test-release test-races fuzz soak micro bench lint format release install uninstall clean
 
 help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,11 +42,15 @@ soak: release ## ten minutes (or SECONDS) of clients of every temper; memory and
 micro: ## count instructions, allocations and bytes; none may be a tenth above Benchmarks/micro/thresholds.tsv
 	Benchmarks/micro/run
 
+bench: release ## pier beside C and its rivals: ROUNDS (5) of SECONDS (2), all or some CASES and RIVALS
+	Benchmarks/run $(PIER) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(CASES),--cases $(CASES)) $(if $(RIVALS),--rivals $(RIVALS))
+
 lint: ## check the form of all sources; any finding is an error
-	$(SWIFT) format lint --strict -r Sources Tests Snippets Fuzz Benchmarks Package.swift
+	$(SWIFT) format lint --strict -r Sources Tests Snippets Fuzz Benchmarks/micro/Sources $(RIVALS_IN_SWIFT) Package.swift
 
 format: ## bring all sources into that form
-	$(SWIFT) format -i -r Sources Tests Snippets Fuzz Benchmarks Package.swift
+	$(SWIFT) format -i -r Sources Tests Snippets Fuzz Benchmarks/micro/Sources $(RIVALS_IN_SWIFT) Package.swift
 
 release: ## make .build/pier: the command in one file, with the Swift runtime inside
 	nice $(SWIFT) build -c release --product pier --static-swift-stdlib
