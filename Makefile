@@ -16,7 +16,7 @@ FISH := $(SHARE)/fish/vendor_completions.d
 VERBS := serve connect
 RIVALS_IN_SWIFT := Benchmarks/rivals/swift/Package.swift Benchmarks/rivals/swift/Sources
 
-.PHONY: help build test test-release test-races fuzz soak micro bench lint format release install uninstall clean
+.PHONY: help build test test-release test-races fuzz soak micro bench chart lint format release install uninstall clean
 
 help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,9 +42,13 @@ soak: release ## ten minutes (or SECONDS) of clients of every temper; memory and
 micro: ## count instructions, allocations and bytes; none may be a tenth above Benchmarks/micro/thresholds.tsv
 	Benchmarks/micro/run
 
-bench: release ## pier beside C and its rivals: ROUNDS (5) of SECONDS (2), all or some CASES and RIVALS
+bench: release ## pier beside C and its rivals: ROUNDS (5) of SECONDS (1.5), all or some CASES and RIVALS
 	Benchmarks/run $(PIER) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
-		$(if $(CASES),--cases $(CASES)) $(if $(RIVALS),--rivals $(RIVALS))
+		$(if $(CASES),--cases $(CASES)) $(if $(RIVALS),--rivals $(RIVALS)) \
+		$(if $(AGAINST),--against $(AGAINST))
+
+chart: ## draw the READMEs' chart from RESULTS (the newest file of all cases and rivals)
+	Benchmarks/chart $(RESULTS)
 
 lint: ## check the form of all sources; any finding is an error
 	$(SWIFT) format lint --strict -r Sources Tests Snippets Fuzz Benchmarks/micro/Sources $(RIVALS_IN_SWIFT) Package.swift

@@ -28,5 +28,5 @@ void pingpong(int port, int count, size_t size, double seconds, int type);
 /// Connects `count` at a time, has 64 bytes echoed on each, closes, and again.
 void churn(int port, int count, double seconds);
 
-/// Echoes once on each of `count` connections, holds them all, and prints the resident bytes of the server, process `pid`.
+/// Echoes once on each of `count` connections, holds them all, and prints what the server, process `pid`, has resident.
 void idle(int port, int count, int pid);

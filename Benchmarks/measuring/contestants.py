@@ -53,7 +53,12 @@ def pier(path, loops=1):
     """The subject. It shows nothing, as the rivals show nothing."""
     def command(port, transport):
         return [str(path), "serve", "echo", f"{transport}://127.0.0.1:{port}", "--show", "none", "--loops", str(loops)]
-    return Program(machine.first_line(str(path), "--version") or "", command)
+    return Program(f"{machine.first_line(str(path), '--version')}, {machine.digest(path)}", command)
+
+
+def other(path):
+    """Another build of Pier, to see what a change did."""
+    return Contestant("other", ("tcp", "udp"), lambda: Program(f"{path}, {machine.digest(path)}", pier(path).command))
 
 
 def c_program(name, sources):

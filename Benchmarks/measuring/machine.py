@@ -1,5 +1,5 @@
 """The machine: which processors a run has, and what a reader of its figures must know of it."""
-import os, platform, resource, subprocess
+import hashlib, os, platform, resource, subprocess
 from pathlib import Path
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
@@ -49,6 +49,11 @@ def commit():
     if not name:
         return "unknown"
     return name + (", with changes" if first_line("git", "status", "-s", "-uno") else "")
+
+
+def digest(path):
+    """The first digits of a file's SHA-256, so that a reader can tell two builds of one commit from another."""
+    return "sha256 " + hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
 
 
 def load_average():

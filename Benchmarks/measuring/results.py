@@ -70,6 +70,9 @@ class Results:
                 rounds.setdefault(row["round"], {})[row["server"] == "pier"] = row
         return [(two[True], two[False]) for two in rounds.values() if len(two) == 2]
 
+    def pairs_or_alone(self, case):
+        return self.alone(case) or any(self.pairs(case, rival) for rival in self.rivals(case))
+
     def alone(self, case):
         """The row of each server, of a case in which each was measured once."""
         return {row["server"]: row for row in self.rows if row["case"] == case and row["rival"] == "-"}

@@ -26,7 +26,7 @@ def memory(alone):
 
 
 def paired(results, case):
-    yield (f"  {'':14}{'--- processor time for a message, µs ---':>50}   {'--- the other ratios, pier / rival ---':>38}")
+    yield f"  {'':14}{'--- processor time for a message, µs ---':>50}   {'--- the other ratios, pier / rival ---':>38}"
     yield (f"  {'rival':14}{'pier':>9}{'rival':>9}{'pier/rival':>12}{'least':>10}{'most':>10}"
            f"   {'rate':>8}{'p50':>10}{'p99':>10}{'p99.9':>10}")
     for rival in results.rivals(case):
@@ -45,4 +45,4 @@ def paired(results, case):
             yield f"  {'':14}datagrams lost: pier {lost[0]:.0f}, {rival} {lost[1]:.0f}"
         spread = [a["fullest_loop"] for a, _ in pairs if a["fullest_loop"]]
         if spread:
-            yield f"  {'':14}the fullest loop's clients, of an even share: {median(spread):.3f}, at most {max(spread):.3f}"
+            yield f"  {'':14}clients of the fullest loop, of an even share: {median(spread):.3f}, most {max(spread):.3f}"
