@@ -15,6 +15,8 @@ ZSH  := $(SHARE)/zsh/site-functions
 FISH := $(SHARE)/fish/vendor_completions.d
 VERBS := serve connect
 RIVALS_IN_SWIFT := Benchmarks/rivals/swift/Package.swift Benchmarks/rivals/swift/Sources
+BENCH_OPTIONS = $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CASES),--cases $(CASES)) \
+	$(if $(RIVALS),--rivals $(RIVALS)) $(if $(AGAINST),--against $(AGAINST))
 
 .PHONY: help build test test-release test-races fuzz soak micro bench chart lint format release install uninstall clean
 
@@ -43,9 +45,7 @@ micro: ## count instructions, allocations and bytes; none may be a tenth above B
 	Benchmarks/micro/run
 
 bench: release ## pier beside C and its rivals: ROUNDS (5) of SECONDS (1.5), all or some CASES and RIVALS
-	Benchmarks/run $(PIER) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
-		$(if $(CASES),--cases $(CASES)) $(if $(RIVALS),--rivals $(RIVALS)) \
-		$(if $(AGAINST),--against $(AGAINST))
+	Benchmarks/run $(PIER) $(BENCH_OPTIONS)
 
 chart: ## draw the READMEs' chart from RESULTS (the newest file of all cases and rivals)
 	Benchmarks/chart $(RESULTS)
