@@ -4,7 +4,7 @@ import datetime
 from dataclasses import dataclass, field
 
 COLUMNS = ["case", "rival", "round", "server", "cpu_us", "user_us", "per_s", "messages", "seconds", "p50_us", "p99_us",
-           "p99.9_us", "lost", "fullest_loop", "bytes_client", "clients", "before_bytes", "after_bytes"]
+           "p99.9_us", "sent_again", "fullest_loop", "bytes_client", "clients", "before_bytes", "after_bytes"]
 
 
 class Writer:
@@ -45,15 +45,17 @@ class Results:
 
     @staticmethod
     def read(path):
-        results = Results()
+        results, columns = Results(), COLUMNS
         with open(path, encoding="utf-8") as file:
             for line in map(str.rstrip, file):
                 if line.startswith("#"):
                     name, colon, value = line[1:].partition(": ")
                     if colon and not results.rows:
                         results.head[name.strip()] = value.strip()
-                elif not line.startswith("case\t"):
-                    results.rows.append(parsed(line.split("\t")))
+                elif line.startswith("case\t"):
+                    columns = line.split("\t")  # its own: a file that was written before a column was added is read too
+                else:
+                    results.rows.append(parsed(columns, line.split("\t")))
         return results
 
     def cases(self):
@@ -78,8 +80,8 @@ class Results:
         return {row["server"]: row for row in self.rows if row["case"] == case and row["rival"] == "-"}
 
 
-def parsed(cells):
-    row = dict(zip(COLUMNS, cells))
+def parsed(columns, cells):
+    row = dict(zip(columns, cells))
     for column in COLUMNS[4:]:
         row[column] = None if row.get(column, "-") == "-" else float(row[column])
     return row

@@ -40,9 +40,9 @@ def paired(results, case):
             values = ratios(pairs, column)
             line += f"{median(values):{width}.3f}" if values else f"{'-':>{width}}"
         yield line
-        lost = [sum(row["lost"] or 0 for row in side) for side in zip(*pairs)]
-        if any(lost):
-            yield f"  {'':14}datagrams lost: pier {lost[0]:.0f}, {rival} {lost[1]:.0f}"
+        again = [sum(row["sent_again"] or 0 for row in side) for side in zip(*pairs)]
+        if any(again):
+            yield f"  {'':14}datagrams lost, or later than half a second: pier {again[0]:.0f}, {rival} {again[1]:.0f}"
         spread = [a["fullest_loop"] for a, _ in pairs if a["fullest_loop"]]
         if spread:
             yield f"  {'':14}clients of the fullest loop, of an even share: {median(spread):.3f}, most {max(spread):.3f}"
