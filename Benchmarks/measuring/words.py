@@ -36,14 +36,16 @@ def footer(results, source, language):
     rounds = max((int(row["round"]) for row in results.rows), default=0)
     head = results.head
     place = "; ".join(head[name] for name in ("processors", "kernel") if name in head)
+    # A machine that had other work to do says so.
+    busy = head.get("load average before", "?").partition(" ")[0]
     date = head.get("date", "").partition("T")[0]
     if language == 0:
         return [
             f"Median of {rounds} rounds; the thin line is from the least round to the most. {place}; {date}.",
-            f"From {source}; how it is measured: Benchmarks/README.md",
+            f"From {source}, load average {busy} before it; how it is measured: Benchmarks/README.md",
         ]
     place = place.replace(", in a virtual machine", "，虚拟机")
     return [
         f"取 {rounds} 轮的中位数；细线为各轮的最小值到最大值。{place}；{date}。",
-        f"数据：{source}；测量方法：Benchmarks/README.md",
+        f"数据：{source}，测量前平均负载 {busy}；测量方法：Benchmarks/README.md",
     ]
