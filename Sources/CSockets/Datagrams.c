@@ -191,6 +191,13 @@ int csockets_put_datagram(struct csockets_batch *batch, int index, const struct 
     return 0;
 }
 
+const void *csockets_peer(struct csockets_batch *batch, int index, socklen_t *length) {
+    *length = 0;
+    if (index < 0 || index >= CSOCKETS_BATCH) return 0;
+    *length = batch->headers[index].msg_hdr.msg_namelen;
+    return batch->headers[index].msg_hdr.msg_name;
+}
+
 int csockets_send_datagrams(struct csockets_batch *batch, int fd, int first, int count) {
     if (first < 0 || count < 0 || first > CSOCKETS_BATCH || count > CSOCKETS_BATCH - first) {
         errno = EINVAL;

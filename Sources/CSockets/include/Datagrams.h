@@ -45,6 +45,9 @@ void *csockets_peer_place(struct csockets_batch *batch, int index, size_t *room)
 /// Puts a datagram into a batch: its address is copied, its bytes must stay. 0, or -1 for what no batch has room for.
 int csockets_put_datagram(struct csockets_batch *batch, int index, const struct csockets_datagram *datagram);
 
+/// To whom one of a batch is to be sent.
+const void *csockets_peer(struct csockets_batch *batch, int index, socklen_t *length);
+
 /// sendmmsg(2) with MSG_NOSIGNAL: how many of `count` datagrams of a batch, from `first` on, were sent.
 int csockets_send_datagrams(struct csockets_batch *batch, int fd, int first, int count);
 

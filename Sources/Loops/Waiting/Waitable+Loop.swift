@@ -89,7 +89,7 @@ extension Waitable {
     }
 
     /// Has those who wait look at all that can end a wait.
-    func recheck() {
+    package func recheck() {
         receiving.signalRecheck()
         sending.signalRecheck()
     }

@@ -59,19 +59,9 @@ struct TaskModel {
         }
     }
 
-    /// What is done for each sender of datagrams.
+    /// What is done for each sender of datagrams of whom something is told: what came and went is added up.
     private func session(_ settings: Serve.Settings) -> @Sendable (DatagramSession) async throws -> Void {
         let service = server.service.type
-        guard server.isTold(settings) else {
-            return { session in
-                let isLocal = session.remoteAddress.isLoopback
-                while let datagram = try await session.receive() {
-                    if let answer = service.answer(to: datagram, fromThisMachine: isLocal) {
-                        try await session.send(answer)
-                    }
-                }
-            }
-        }
         return { [server] session in
             let isLocal = session.remoteAddress.isLoopback
             let sender = server.sender(session.remoteAddress, of: session.socket, settings)
@@ -106,10 +96,24 @@ struct TaskModel {
             body(settings))
     }
 
+    private func serve(_ socket: DatagramSocket, _ settings: Serve.Settings) async throws(SocketError) {
+        let admits = server.admission(settings)
+        if server.isTold(settings) {
+            try await socket.serve(
+                on: group, limit: settings.maxSessions, idleTimeout: settings.idleTimeout, admits: admits,
+                session(settings))
+        } else {
+            // To these services a datagram says all there is to say.
+            let service = server.service.type
+            try await socket.serveDatagrams(on: group, admits: admits, onError: { _, _ in }) { datagram in
+                service.answer(to: datagram.bytes, fromThisMachine: datagram.sender.isLoopback)
+            }
+        }
+    }
+
     func start(
         _ opened: Opened, ended: @escaping @Sendable (SocketError?) -> Void
     ) {
-        let server = server
         let group = group
         // On a loop from its first step, so that no other threads are ever started.
         Task.detached(executorPreference: group.loops[0]) {
@@ -117,9 +121,7 @@ struct TaskModel {
                 for (socket, settings) in opened.sockets {
                     tasks.addTask {
                         do throws(SocketError) {
-                            try await socket.serve(
-                                on: group, limit: settings.maxSessions, idleTimeout: settings.idleTimeout,
-                                admits: server.admission(settings), session(settings))
+                            try await serve(socket, settings)
                             return nil
                         } catch {
                             return error

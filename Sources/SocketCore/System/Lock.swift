@@ -7,7 +7,7 @@ internal import CSockets
 ///
 /// It is inlinable, because a generic type's code runs several times slower where its value's type is not known.
 @usableFromInline
-package struct Lock<Value>: ~Copyable, @unchecked Sendable {
+package struct Lock<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     /// The lock's word, and behind it the value: one allocation, two addresses, for the sanitizer tells accesses by theirs.
     @usableFromInline let word: UnsafeMutablePointer<UInt32>
     @inlinable static var offset: Int { max(MemoryLayout<Value>.alignment, MemoryLayout<UInt32>.stride) }
@@ -18,7 +18,7 @@ package struct Lock<Value>: ~Copyable, @unchecked Sendable {
     }
 
     @inlinable
-    package init(_ value: sending Value) {
+    package init(_ value: consuming sending Value) {
         let memory = UnsafeMutableRawPointer.allocate(
             byteCount: Self.offset + MemoryLayout<Value>.size, alignment: Self.offset)
         word = memory.initializeMemory(as: UInt32.self, to: 0)

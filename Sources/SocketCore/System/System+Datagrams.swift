@@ -148,6 +148,13 @@ extension System {
             try System.put(datagram, into: raw, at: index)
         }
 
+        /// To whom the datagram at a place is to be sent.
+        package borrowing func address(at index: Int) -> SocketAddress {
+            var length: socklen_t = 0
+            let peer = csockets_peer(raw, CInt(clamping: index), &length)
+            return SocketAddress(kernel: UnsafeRawBufferPointer(start: peer, count: Int(length))) ?? .unnamed
+        }
+
         /// Sends those from `first` on, up to `count` of them; how many went (`sendmmsg(2)`).
         ///
         /// A datagram goes whole or not at all. An error is the first one's; those before a later one that fails have gone.

@@ -28,7 +28,9 @@ public struct Datagram: Sendable, Hashable {
 
     init(_ received: borrowing System.ReceivedDatagram, upTo count: Int) {
         let all = received.bytes
-        bytes = Array(all.prefix(max(0, count)))
+        bytes = Array(
+            UnsafeBufferPointer(
+                start: all.baseAddress?.assumingMemoryBound(to: UInt8.self), count: min(max(0, count), all.count)))
         sender = received.sender
         isTruncated = received.isTruncated || all.count > bytes.count
         passage = received.passage

@@ -38,10 +38,15 @@ extension DatagramSocket {
     /// (`.timedOut`): what he leaves unread takes up room that the answers to all others need. A sender without an address
     /// cannot be answered (`Errno.addressRequired`).
     public func send(_ bytes: [UInt8], answering datagram: Datagram) async throws(SocketError) {
+        try await send(bytes, answering: datagram, patience: Self.patienceOfAnswers)
+    }
+
+    /// The same with another patience.
+    func send(_ bytes: [UInt8], answering datagram: Datagram, patience: Duration) async throws(SocketError) {
         guard let passage = try passage(of: datagram) else { return }
         try await send(
             pointer(to: bytes.span.bytes), to: remoteAddress == nil ? datagram.sender : nil, by: passage,
-            patience: Self.patienceOfAnswers)
+            patience: patience)
     }
 
     /// How long an answer waits for a receiver that does not read.

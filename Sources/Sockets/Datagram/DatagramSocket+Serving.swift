@@ -36,24 +36,12 @@ extension DatagramSocket {
             socket: self, loop: loop, outbox: place.outbox,
             table: SessionTable(place, limit: limit, idleTimeout: idleTimeout), limit: limit, admits: admits,
             onError: onError, body: body)
-        let isFirst = self.server.withLock { current in
-            guard current == nil else { return false }
-            current = server
-            return true
-        }
-        guard isFirst else { throw error(.receive, .misuse("this socket is being served already")) }
-        defer { self.server.withLock { $0 = nil } }
-        let failure = await withTaskCancellationHandler {
-            await withTaskExecutorPreference(loop) { await server.run() }
-        } onCancel: {
-            server.stop()
-        }
-        if let failure { throw failure }
+        try await whileServed(by: server, on: loop) { await server.run() }
     }
 }
 
 /// One `serve` under way.
-final class DatagramServer: Sendable {
+final class DatagramServer: DatagramServing {
     static let mostHeldBytes = 8 << 20
 
     let socket: DatagramSocket
@@ -65,7 +53,7 @@ final class DatagramServer: Sendable {
     let body: @Sendable (DatagramSession) async throws -> Void
     /// Rung when there is a new session to expire some time, and at the end.
     private let change = Bell()
-    private let isOver = Atomic<Bool>(false)
+    private let hasEnded = Atomic<Bool>(false)
     /// Bodies under way: those of the sessions, and those whose session is over but who mind other things still. The second
     /// kind is bounded too; what a batch ends by itself is let be.
     private let bodies = Atomic<Int>(0)
@@ -87,13 +75,14 @@ final class DatagramServer: Sendable {
         mostBodies = overflow ? .max : sum
     }
 
+    var isOver: Bool { hasEnded.load(ordering: .acquiring) }
+
     /// No new sessions, and an end to those that there are. From any thread.
     func stop() {
-        isOver.store(true, ordering: .sequentiallyConsistent)
+        hasEnded.store(true, ordering: .sequentiallyConsistent)
         table.end()
         change.ring()
-        // Has the receiving task look.
-        socket.waitable.setDeadline(socket.waitable.deadline(.receive), .receive)
+        socket.lookAgain()
     }
 
     /// Receives until the socket is closed or stopped, the task is cancelled, or it can never work again; then why, unless
@@ -102,46 +91,29 @@ final class DatagramServer: Sendable {
     func run() async -> SocketError? {
         await withDiscardingTaskGroup { tasks in
             tasks.addTask(executorPreference: self.loop) { await self.expireSessions() }
-            var failure: SocketError?
-            while failure == nil, !isOver.load(ordering: .acquiring) {
-                do throws(SocketError) {
-                    var now: UInt64?
-                    _ = try await socket.receiveBatch { sender, message in
-                        let now =
-                            now
-                            ?? {
-                                now = System.now; return now ?? 0
-                            }()
-                        deliver(message, from: sender, now) { session in
-                            tasks.addTask(executorPreference: self.loop) { await self.serve(session) }
-                        }
-                    }
-                    // With a trace each send is told of as it happens; a Unix receiver's full queue must hold up only his.
-                    if socket.trace == nil, socket.transport == .udp { outbox.open() }
-                    // The sessions answer before more is taken in: what they hold stays small.
-                    await Task.yield()
-                    await outbox.flush(on: socket)
-                } catch {
-                    switch error.cause {
-                    case .closed, .cancelled: stop()
-                    case .system(let errno) where errno.isOfASentDatagram: continue
-                    // It passes.
-                    case .system(let errno) where errno.isShortage: try? await EventLoop.sleep(for: .milliseconds(5))
-                    default: failure = error
-                    }
+            var now: UInt64?
+            let failure = await socket.receiveBatches(for: self) { datagram in
+                let moment = now ?? System.now
+                now = moment
+                deliver(datagram, moment) { session in
+                    tasks.addTask(executorPreference: self.loop) { await self.serve(session) }
                 }
+            } finishBatch: { _ in
+                now = nil
+                // With a trace each send is told of as it happens; a Unix receiver's full queue must hold up only his.
+                if socket.trace == nil, socket.transport == .udp { outbox.open() }
+                // The sessions answer before more is taken in: what they hold stays small.
+                await Task.yield()
+                await outbox.flush(on: socket)
             }
-            stop()
             if failure != nil { tasks.cancelAll() }
             return failure
         }
     }
 
-    private func deliver(
-        _ message: DatagramSession.Message, from sender: SocketAddress, _ now: UInt64,
-        begin: (DatagramSession) -> Void
-    ) {
-        let found = table.session(of: sender, now: now) { sender in
+    private func deliver(_ datagram: Datagram, _ now: UInt64, begin: (DatagramSession) -> Void) {
+        let message = DatagramSession.Message(bytes: datagram.bytes, passage: datagram.passage)
+        let found = table.session(of: datagram.sender, now: now) { sender in
             socket.isOwn(sender, message.passage) || bodies.load(ordering: .relaxed) >= mostBodies
                 || admits?(sender) == false
         }
@@ -176,29 +148,9 @@ final class DatagramServer: Sendable {
 
     /// Sleeps until the next session may be over, until the end.
     private func expireSessions() async {
-        while !isOver.load(ordering: .acquiring) {
+        while !isOver {
             let next = table.expire(now: System.now)
             guard (try? await change.wait(until: next, .receive)) != nil else { return }
-        }
-    }
-}
-
-extension DatagramSocket {
-    /// Receives all that one system call gets, at least one datagram, and hands each on.
-    fileprivate func receiveBatch(
-        _ take: (SocketAddress, DatagramSession.Message) -> Void
-    ) async throws(SocketError) -> Int {
-        try await perform(.receive, .receive, outcome: { .datagrams($0) }) { (fd) throws(Errno) in
-            var count = 0
-            while let held = ahead.take(upTo: .max) {
-                take(held.sender, DatagramSession.Message(bytes: held.bytes, passage: held.passage))
-                count += 1
-            }
-            if count > 0 { return .done(count) }
-            return try attemptReceiveBatch(fd) { received in
-                let bytes = Array(received.bytes.bindMemory(to: UInt8.self))
-                take(received.sender, DatagramSession.Message(bytes: bytes, passage: received.passage))
-            }
         }
     }
 }

@@ -34,7 +34,7 @@ public final class DatagramSocket: Sendable {
     private let overflowsTold = Atomic<UInt32>(0)
     private let hasStopped = Atomic<Bool>(false)
     /// The one that serves on it, if there is one.
-    let server = Lock<DatagramServer?>(nil)
+    let server = Lock<(any DatagramServing)?>(nil)
 
     /// The longest datagram that UDP carries over IPv4, in bytes: 65 535 less the headers. Over IPv6 it is 65 527.
     public static let largestUDP = 65507
@@ -70,10 +70,11 @@ public final class DatagramSocket: Sendable {
     package func isOwn(_ datagram: Datagram) -> Bool { isOwn(datagram.sender, datagram.passage) }
 
     func isOwn(_ sender: SocketAddress, _ passage: System.Passage) -> Bool {
-        if sender == .unnamed { return false }
+        // What tells almost all others: the port.
+        guard sender.port == boundAddress.port, sender != .unnamed else { return false }
         if sender == boundAddress { return true }
         // On every address, nobody else on this machine can have the port.
-        guard boundAddress.isEveryAddress, sender.port == boundAddress.port else { return false }
+        guard boundAddress.isEveryAddress else { return false }
         return sender.isLoopback || passage.cameTo(sender)
     }
 
@@ -106,6 +107,11 @@ public final class DatagramSocket: Sendable {
         if !waitable.isClosed { path?.remove() }
         if waitable.close() { trace?.tell(.closed, of: waitable.rawValue, who) }
         server.withLock { $0 }?.stop()
+    }
+
+    /// Has the receiving task look whether it is to go on.
+    func lookAgain() {
+        waitable.recheck()
     }
 
     // MARK: Options

@@ -15,7 +15,7 @@ import Testing
             let socket = try DatagramSocket(on: "127.0.0.1:0")
             let place = SessionTable.Place(
                 socket: socket, outbox: Outbox(), held: HeldBytes(limit: .max), queue: 4)
-            let session = DatagramSession(socket.localAddress, place, at: 0)
+            let session = DatagramSession(try socket.localAddress, place, at: 0)
             let first = Task(executorPreference: loop) { try await session.receive() }
             let second = Task(executorPreference: loop) { try await session.receive() }
             await Task(executorPreference: loop) {
