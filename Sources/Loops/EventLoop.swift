@@ -212,7 +212,10 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         }
         isSleeping.store(false, ordering: .relaxed)
         local.pointee.now = System.now
-        for event in events.prefix(count) where event.data.u64 != Self.alarmTag {
+        for index in 0..<count {
+            local.pointee.registry.prefetch(events, after: index, of: count)
+            let event = events[index]
+            if event.data.u64 == Self.alarmTag { continue }
             // Read out of a class's field only for as long as it takes to find the socket: waking it may change the registry.
             guard let waitable = local.pointee.registry[event.data.u64] else { continue }
             local.pointee.isTelling = true

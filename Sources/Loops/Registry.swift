@@ -21,8 +21,25 @@ struct Registry {
     static let everything = edgeTriggered | readable | writable | readClosed | urgent
 
     private struct Slot {
-        var waitable: Waitable?
+        /// Retained.
+        var waitable: Unmanaged<Waitable>?
         var generation: UInt32
+    }
+
+    /// How many sockets there have been at a time.
+    var slotCount: Int { slots.count }
+
+    /// Where the slot is that an event's tag means.
+    func slotAddress(_ tag: UInt64) -> UnsafeRawPointer? {
+        let index = Int(tag & 0xffff_ffff)
+        guard index < slots.count else { return nil }
+        return slots.withUnsafeBufferPointer { $0.baseAddress.map { UnsafeRawPointer($0 + index) } }
+    }
+
+    /// The socket in an event's slot, without a reference of the caller's own.
+    func socket(_ tag: UInt64) -> Unmanaged<Waitable>? {
+        let index = Int(tag & 0xffff_ffff)
+        return index < slots.count ? slots[index].waitable : nil
     }
 
     private var slots: [Slot] = []
@@ -32,11 +49,11 @@ struct Registry {
     subscript(tag: UInt64) -> Waitable? {
         let index = Int(tag & 0xffff_ffff)
         guard index < slots.count, slots[index].generation == UInt32(tag >> 32) else { return nil }
-        return slots[index].waitable
+        return slots[index].waitable?.takeUnretainedValue()
     }
 
     /// Every registered socket.
-    var all: [Waitable] { slots.compactMap(\.waitable) }
+    var all: [Waitable] { slots.compactMap { $0.waitable?.takeUnretainedValue() } }
 
     /// Gives a socket a slot: its number, and the tag of its events.
     mutating func insert(_ waitable: Waitable) -> (slot: UInt32, tag: UInt64) {
@@ -47,22 +64,24 @@ struct Registry {
             index = UInt32(truncatingIfNeeded: slots.count)
             slots.append(Slot(waitable: nil, generation: 0))
         }
-        slots[Int(index)].waitable = waitable
+        slots[Int(index)].waitable = .passRetained(waitable)
         return (index, UInt64(slots[Int(index)].generation) << 32 | UInt64(index))
     }
 
     /// Frees a slot. Its socket calls it, once.
     mutating func remove(_ slot: UInt32) {
         let index = Int(slot)
-        guard index < slots.count, slots[index].waitable != nil else { return }
+        guard index < slots.count, let removed = slots[index].waitable else { return }
         slots[index].waitable = nil
         // The alarm's tag has all bits set: no generation reaches it before its index is out of range.
         slots[index].generation &+= 1
         free.append(slot)
+        removed.release()
     }
 
     mutating func removeAll() -> [Waitable] {
         let removed = all
+        for slot in slots { slot.waitable?.release() }
         slots = []
         free = []
         return removed

@@ -46,6 +46,11 @@ void csockets_name_thread(const char *name);
 void *csockets_current_loop(void);
 void csockets_set_current_loop(void *loop);
 
+/// Has the processor fetch some bytes that are soon needed, a cache line (64 bytes) at a time. The address may be any.
+static inline void csockets_prefetch(const void *address, int bytes) {
+    for (int at = 0; at < bytes; at += 64) __builtin_prefetch((const char *)address + at);
+}
+
 /// The running task, or null; and whether a task was cancelled. The Swift runtime's own entry points: the standard library
 /// asks the same through unspecialised generic code, which costs several times as much, and Pier asks with every message.
 void *csockets_current_task(void);

@@ -13,6 +13,9 @@ struct Side: ~Copyable {
     /// Until when the wait under way, or else the last one, may last.
     let waitUntil = Atomic<UInt64>(.max)
 
+    /// The word as it is now: a number that says which task waits, among others.
+    var peek: UInt { word.load(ordering: .relaxed) }
+
     /// Uses up remembered readiness: whether there was any.
     func takeReady() -> Bool {
         guard word.load(ordering: .relaxed) == Self.ready else { return false }
