@@ -33,8 +33,13 @@ extension Waitable {
             let limit = idleLimit.load(ordering: .relaxed)
             return limit == .max ? nil : .nanoseconds(Int64(clamping: limit))
         }
-        set { idleLimit.store(newValue?.clampedNanoseconds ?? .max, ordering: .relaxed) }
+        set { setIdleLimit(Self.idleLimit(newValue)) }
     }
+
+    /// An idle timeout in nanoseconds, for who gives it to many sockets; `.max` is without end.
+    package static func idleLimit(_ timeout: Duration?) -> UInt64 { timeout?.clampedNanoseconds ?? .max }
+
+    package func setIdleLimit(_ nanoseconds: UInt64) { idleLimit.store(nanoseconds, ordering: .relaxed) }
 
     /// Until when a wait that begins now may last.
     func waitEnd(_ direction: Direction) -> UInt64 {

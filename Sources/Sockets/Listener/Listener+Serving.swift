@@ -36,7 +36,8 @@ extension Listener {
 /// One `serve` under way.
 private final class Server: Sendable {
     let arrivals: Arrivals
-    let idleTimeout: Duration?
+    /// In nanoseconds.
+    let idleLimit: UInt64
     let onError: (@Sendable (Connection, any Error) -> Void)?
     let body: @Sendable (Connection) async throws -> Void
 
@@ -45,7 +46,7 @@ private final class Server: Sendable {
         body: @escaping @Sendable (Connection) async throws -> Void
     ) {
         self.arrivals = arrivals
-        self.idleTimeout = idleTimeout
+        idleLimit = Waitable.idleLimit(idleTimeout)
         self.onError = onError
         self.body = body
     }
@@ -87,7 +88,7 @@ private final class Server: Sendable {
 
     @inline(never)
     private func begin(_ connection: Connection) {
-        connection.idleTimeout = idleTimeout
+        connection.waitable.setIdleLimit(idleLimit)
         if let loop = EventLoop.current { connection.waitable.adopt(loop) }
         connection.waitable.setServedTask(RunningTask.current.number)
     }

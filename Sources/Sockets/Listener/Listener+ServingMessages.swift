@@ -39,7 +39,8 @@ extension Listener {
 private final class MessageServer: Sendable {
     let arrivals: Arrivals
     let size: Int
-    let idleTimeout: Duration?
+    /// In nanoseconds.
+    let idleLimit: UInt64
     let onOpen: (@Sendable (Connection) async throws -> Void)?
     let onClose: (@Sendable (Connection, (any Error)?) -> Void)?
     let onError: (@Sendable (Connection, any Error) -> Void)?
@@ -59,7 +60,7 @@ private final class MessageServer: Sendable {
     ) {
         self.arrivals = arrivals
         self.size = size
-        self.idleTimeout = idleTimeout
+        idleLimit = Waitable.idleLimit(idleTimeout)
         self.onOpen = onOpen
         self.onClose = onClose
         self.onError = onError
@@ -128,7 +129,7 @@ private final class MessageServer: Sendable {
         do {
             switch ready.reason {
             case .isNew:
-                client.idleTimeout = idleTimeout
+                client.waitable.setIdleLimit(idleLimit)
                 client.waitable.adopt(crew.loop)
                 client.waitable.setServedTask(RunningTask.current.number)
                 try await onOpen?(client)

@@ -170,7 +170,7 @@ import Testing
             try await ledger.sees(.receive)
             try await eventually { served.waitable.isTurnTaken(.receive) }
             let given = Task { try await served.receive(upTo: 9) }
-            try await eventually { !served.waitable.turns.isEmpty }
+            try await eventually { served.waitable.extras?.turns.isEmpty == false }
             try await client.send([1])
             try await got.waits("the first") { $0 == [1] }
             try await client.send([2])
