@@ -12,7 +12,7 @@ import Testing
         try await trial { _ in
             let group = try EventLoopGroup(loops: 1)
             let loop = group.loops[0]
-            let socket = try DatagramSocket(on: "127.0.0.1:0")
+            let socket = try DatagramSocket(on: "udp://127.0.0.1:0")
             let place = SessionTable.Place(
                 socket: socket, outbox: Outbox(), held: HeldBytes(limit: .max), queue: 4)
             let session = DatagramSession(try socket.localAddress, place, at: 0)
