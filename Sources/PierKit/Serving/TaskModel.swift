@@ -98,7 +98,8 @@ struct TaskModel {
 
     private func serve(_ socket: DatagramSocket, _ settings: Serve.Settings) async throws(SocketError) {
         let admits = server.admission(settings)
-        if server.isTold(settings) {
+        // Over Unix sockets an answer may have to wait for its receiver, and must hold up nobody else meanwhile.
+        if server.isTold(settings) || socket.transport != .udp {
             try await socket.serve(
                 on: group, limit: settings.maxSessions, idleTimeout: settings.idleTimeout, admits: admits,
                 session(settings))
