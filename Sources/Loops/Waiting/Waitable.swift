@@ -247,7 +247,7 @@ package final class Waitable: Timed, @unchecked Sendable {
         verbsWithoutWait.store(0, ordering: .relaxed)
     }
 
-    private static let verbsPerYield: UInt8 = 64
+    private static let verbsPerYield: UInt8 = 32
 
     // MARK: - Timers
 
