@@ -100,6 +100,8 @@ extension SocketAddress {
         }
     }
 
+    /// Writes it where the kernel is to read it, over whatever stands there; how many bytes it has. There is room for a
+    /// sockaddr_storage.
     func write(into bytes: UnsafeMutableRawBufferPointer) -> Int {
         switch self {
         case .ipv4(let address, let port):
@@ -122,7 +124,10 @@ extension SocketAddress {
             bytes.storeBytes(of: sa_family_t(AF_UNIX), as: sa_family_t.self)
             UnsafeMutableRawBufferPointer(rebasing: bytes[Self.unixPathOffset...]).copyBytes(from: address.bytes)
             // The length tells an abstract name's end; a path's end is its zero, which the kernel wants counted.
-            return Self.unixPathOffset + address.bytes.count + (address.kind == .path ? 1 : 0)
+            let end = Self.unixPathOffset + address.bytes.count
+            guard address.kind == .path else { return end }
+            bytes[end] = 0
+            return end + 1
         }
     }
 
