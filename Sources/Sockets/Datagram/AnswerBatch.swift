@@ -59,18 +59,28 @@ struct AnswerBatch: ~Copyable {
                 done += 1
             }
         }
+        empty()
+        return .all
+    }
+
+    /// Lets go of those that are not sent yet; `refused` is told the place and the receiver of each.
+    mutating func giveUp(refused: (Int, SocketAddress) -> Void) {
+        for place in done..<bytes.count { refused(place, written?.address(at: place) ?? .unnamed) }
+        empty()
+    }
+
+    private mutating func empty() {
         done = 0
         bytes.removeAll(keepingCapacity: true)
-        return .all
     }
 }
 
 extension DatagramSocket {
-    /// Has `attempt` send a batch, waiting for room where it must; false when the socket was closed or the task cancelled
-    /// before all were sent, or the system has had no memory for a second.
-    func sendBatch(_ attempt: (CInt) -> AnswerBatch.Sent) async -> Bool {
+    /// Has `attempt` send a batch, waiting for room where it must; nil when all are dealt with. Else why the rest was not
+    /// sent: the socket was closed or the task cancelled, or the system has had no memory for a second.
+    func sendBatch(_ attempt: (CInt) -> AnswerBatch.Sent) async -> SocketError? {
         // Datagrams do not mix, so this needs no turn unless it has to wait.
-        if let sent = try? waitable.use({ fd in attempt(fd) }), sent == .all { return true }
+        if let sent = try? waitable.use({ fd in attempt(fd) }), sent == .all { return nil }
         for _ in 0..<100 {
             do throws(SocketError) {
                 let isDone = try await perform(.send, .send, outcome: { _ in .done }) { (fd) throws(Errno) in
@@ -80,12 +90,12 @@ extension DatagramSocket {
                     case .untilShortage: .done(false)
                     }
                 }
-                if isDone { return true }
+                if isDone { return nil }
                 try await EventLoop.sleep(for: .milliseconds(10))
             } catch {
-                return false
+                return error
             }
         }
-        return false
+        return error(.send, .system(.noBufferSpace))
     }
 }

@@ -110,7 +110,11 @@ public final class DatagramSession: Sendable {
             throw socket.error(.send, .system(.addressRequired), with: remoteAddress)
         }
         guard let passage = known.answer else { return }
-        if outbox.post(bytes, by: passage, of: self) { return }
+        switch outbox.post(bytes, by: passage, of: self) {
+        case .taken: return
+        case .left: break
+        case .leftBehind: await outbox.drain(on: socket)
+        }
         try await socket.send(
             pointer(to: bytes.span.bytes), to: remoteAddress, by: passage, patience: DatagramSocket.patienceOfAnswers)
     }

@@ -69,13 +69,15 @@ private final class DatagramAnswerer: DatagramServing {
             guard !socket.isOwn(datagram), admits?(datagram.sender) != false, let answer = body(datagram) else {
                 return
             }
-            guard gathers else { return alone.append((answer, datagram)) }
+            // Those that go alone go last, so what follows one of them must not overtake it.
+            guard gathers, alone.isEmpty else { return alone.append((answer, datagram)) }
             guard let passage = datagram.answer else { return }
             if !answers.put(answer, to: datagram.sender, by: passage) { alone.append((answer, datagram)) }
         } finishBatch: { count in
             if !answers.isEmpty {
-                let isSent = await socket.sendBatch { answers.send($0) { refused($1, $2) } }
-                if !isSent { answers = AnswerBatch() }
+                if let error = await socket.sendBatch({ answers.send($0) { refused($1, $2) } }) {
+                    answers.giveUp { tell($1, socket.error(.send, error.cause, with: $1)) }
+                }
             }
             if !alone.isEmpty {
                 for (answer, question) in alone { await send(answer, to: question) }

@@ -29,15 +29,32 @@ final class Outbox: Sendable {
         state.withLock { $0.isOpen = true }
     }
 
-    /// Takes an answer; false when it is the caller's to send. A full box is sent off at once, as far as the kernel has room.
-    func post(_ bytes: [UInt8], by passage: System.Passage, of session: DatagramSession) -> Bool {
+    /// What became of an answer that was handed in.
+    enum Posted {
+        case taken
+        /// It is the caller's to send.
+        case left
+        /// It is the caller's to send, when those that are still here have gone: one of them may be its sender's too.
+        case leftBehind
+    }
+
+    /// Takes an answer if it can. A full box is sent off at once, as far as the kernel has room.
+    func post(_ bytes: [UInt8], by passage: System.Passage, of session: DatagramSession) -> Posted {
         state.withLock { state in
-            guard state.isOpen else { return false }
-            if state.answers.isFull { _ = try? session.socket.waitable.use { fd in state.send(fd) } }
-            guard state.answers.put(bytes, to: session.remoteAddress, by: passage) else { return false }
-            state.sessions.append(session)
-            return true
+            if state.isOpen {
+                if state.answers.isFull { _ = try? session.socket.waitable.use { fd in state.send(fd) } }
+                if state.answers.put(bytes, to: session.remoteAddress, by: passage) {
+                    state.sessions.append(session)
+                    return .taken
+                }
+            }
+            return state.answers.isEmpty ? .left : .leftBehind
         }
+    }
+
+    /// Sends what is here now. What cannot be sent stays, for the server to deal with.
+    func drain(on socket: DatagramSocket) async {
+        _ = await socket.sendBatch { fd in state.withLock { $0.send(fd) } }
     }
 
     /// Sends all that has gathered, waiting for room where it must. The box is closed then.
@@ -47,10 +64,14 @@ final class Outbox: Sendable {
             return state.answers.isEmpty
         }
         if isEmpty { return }
-        if await socket.sendBatch({ fd in state.withLock { $0.send(fd) } }) { return }
+        guard let error = await socket.sendBatch({ fd in state.withLock { $0.send(fd) } }) else { return }
         state.withLock { state in
-            for session in state.sessions { session.refused(.noBufferSpace) }
-            state.answers = AnswerBatch()
+            state.answers.giveUp { [sessions = state.sessions] place, _ in
+                // A close or a cancellation is what their next calls find anyway.
+                if case .closed = error.cause { return }
+                if case .cancelled = error.cause { return }
+                sessions[place].refused(.noBufferSpace)
+            }
             state.sessions = []
         }
     }
