@@ -1,10 +1,6 @@
 // An echo server for datagrams; DatagramClient.swift is its client, or `pier connect udp://127.0.0.5:8520 --duplex half`.
 import Sockets
 
-// Every sender at once, each in a session of its own.
+// Each datagram is answered by itself, and nothing is kept of its sender.
 let socket = try DatagramSocket(on: "udp://127.0.0.5:8520")
-try await socket.serve { sender in
-    while let message = try await sender.receive() {
-        try await sender.send(message)
-    }
-}
+try await socket.serveDatagrams { $0.bytes }
