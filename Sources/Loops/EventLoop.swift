@@ -98,7 +98,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// A buffer of the loop whose thread this is, for use until the job waits; nil on other threads.
     package static var scratch: UnsafeMutableRawBufferPointer? {
         csockets_current_loop().map { loop in
-            Unmanaged<EventLoop>.fromOpaque(loop)._withUnsafeGuaranteedRef { $0.local.pointee.scratch }
+            Unmanaged<EventLoop>.fromOpaque(loop).takeUnretainedValue().local.pointee.scratch
         }
     }
 

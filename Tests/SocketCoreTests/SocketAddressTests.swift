@@ -139,14 +139,19 @@ private func copied(_ address: UnsafePointer<sockaddr>, _ length: socklen_t) -> 
 private func kernelAddress(_ family: CInt, _ rest: [UInt8]) -> SocketAddress? {
     let whole = withUnsafeBytes(of: sa_family_t(family)) { Array($0) } + rest
     return whole.withUnsafeBytes { SocketAddress(kernel: $0) }
+}
 
+extension SocketAddressTests {
     /// Where several addresses are written one after another into the same place, none ends with what is left of another.
     @Test func anAddressIsWrittenWholeOverAnother() throws {
         let long = try SocketAddress("/tmp/a-very-long-path-that-was-here-before.sock")
-        withUnsafeTemporaryAllocation(byteCount: 128, alignment: 16) { room in
+        withUnsafeTemporaryAllocation(byteCount: 128, alignment: 16) { (room) -> Void in
             for text in ["/tmp/a.sock", "@name", "127.0.0.5:8520", "[fe80::1]:8520"] {
                 _ = long.write(into: room)
-                guard let address = try? SocketAddress(text) else { return Issue.record("\(text)") }
+                guard let address = try? SocketAddress(text) else {
+                    Issue.record("\(text)")
+                    return
+                }
                 let length = address.write(into: room)
                 #expect(SocketAddress(kernel: UnsafeRawBufferPointer(rebasing: room.prefix(length))) == address)
                 if case .unix(let unix) = address, unix.kind == .path { #expect(room[length - 1] == 0) }
