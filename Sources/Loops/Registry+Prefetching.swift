@@ -3,8 +3,8 @@ internal import CSockets
 // Many sockets
 //
 // With a thousand clients that speak in turn, what an event needs has left the near caches by the time it is told: the
-// socket, its task, the task's frames, each behind a pointer in the one before. Waiting for each of them in turn takes about
-// as long as a whole system call. So while an event is told, what the following ones need is fetched: four events ahead the
+// socket, its task, the task's frames, each behind a pointer in the one before. Waiting for each of them in turn took about
+// 0.7 µs of an echo. So while an event is told, what the following ones need is fetched: four events ahead the
 // slot, three the socket, two the task, one the frames, so that each pointer has come before it is followed.
 //
 // Nothing is wrong when something else was fetched: a prefetch never fails, and never changes anything.

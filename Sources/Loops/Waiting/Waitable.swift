@@ -58,11 +58,13 @@ package final class Waitable: Timed, @unchecked Sendable {
     let idleLimit = Atomic<UInt64>(.max)
     /// The task that `serve` runs for this socket; `serve` wakes it when it is cancelled, so its waits need no handler.
     private let servedTask = Atomic<UInt>(0)
+
     /// Whether the last read found the end of what there was (rule 2). Belongs to the holder of the receive turn.
     package var isDrained: Bool {
         get { wasDrained && !mayHideMore.load(ordering: .acquiring) }
         set { wasDrained = newValue }
     }
+
     /// Takes a descriptor over. `shortReadsDrain` is for TCP, where a short read means an empty buffer.
     package init(_ descriptor: consuming Descriptor, shortReadsDrain: Bool) {
         rawValue = descriptor.rawValue
