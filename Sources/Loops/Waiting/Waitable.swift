@@ -162,7 +162,7 @@ package final class Waitable: Timed, @unchecked Sendable {
         return try body(rawValue)
     }
 
-    package func beginUse() -> Bool {
+    func beginUse() -> Bool {
         var found = state.load(ordering: .relaxed)
         while found & Self.closed == 0 {
             let (done, current) = state.weakCompareExchange(
@@ -173,7 +173,7 @@ package final class Waitable: Timed, @unchecked Sendable {
         return false
     }
 
-    package func endUse() {
+    func endUse() {
         closeIfLast(state.wrappingSubtract(Self.oneUse, ordering: .acquiringAndReleasing).newValue)
     }
 

@@ -37,6 +37,6 @@ enum Limits {
         "一条信息最多有多少字节。不读取的客户端最多占用一条信息，显示信息时还有它的文字，最多是四倍长；此外是内核的缓冲区，以及它的任务约 2 KB，用线程时是 256 KiB 的栈。")
 
     static let sessionsHelp = text(
-        "How many senders of datagrams are known at once, where something is told of them; at the limit the one that has been silent for longest is forgotten. At the most, 64 datagrams wait for each, and 8 MiB for all.",
-        "要说出发送者的时候，同时记住多少个数据报的发送者；到了上限，忘掉沉默最久的一个。每个发送者最多有 64 个数据报等待处理，全部最多 8 MiB。")
+        "How many senders of datagrams are known at once, where something is told of them or over Unix sockets; at the limit the one that has been silent for longest is forgotten. At the most, 64 datagrams wait for each, and 8 MiB for all.",
+        "要说出发送者或用 Unix 套接字的时候，同时记住多少个数据报的发送者；到了上限，忘掉沉默最久的一个。每个发送者最多有 64 个数据报等待处理，全部最多 8 MiB。")
 }
