@@ -106,7 +106,7 @@ import TestSupport
             // Each has two threads at the most, with stacks and arenas, and under a sanitizer their shadows. Bytes that were
             // queued would be that and more within moments, and go on growing.
             let grown = residentMemory(of: server.program.pid) - before
-            #expect(grown < (isSanitized ? 200 : 50) << 20, "\(grown)")
+            #expect(grown < allowed(50 << 20), "\(grown)")
         }
     }
 

@@ -79,6 +79,10 @@ func residentMemory(of pid: pid_t) -> Int {
     return (fields.count > 1 ? Int(fields[1]) ?? 0 : 0) * 4096
 }
 
+/// How much memory may have come, where `bytes` are right: the sanitizer keeps more, with each thread that was and with each
+/// page that was touched.
+func allowed(_ bytes: Int) -> Int { isSanitized ? bytes + (256 << 20) : bytes }
+
 /// The text of a file, or nothing.
 func contents(of path: String) -> String { String(decoding: bytes(of: path), as: UTF8.self) }
 
