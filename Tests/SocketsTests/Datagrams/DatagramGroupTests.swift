@@ -149,8 +149,7 @@ struct DatagramGroupTests {
     func doesNotComeBackWhereThatIsSwitchedOff() async throws {
         try await trial { _ in
             try await inNetwork { network in
-                let device = try network.client.ip("-o", "link", "show", "v1")
-                let number = UInt32(device.prefix { $0 != ":" }) ?? 0
+                let number = try network.client.index(of: "v1")
                 let (member, sender) = try await network.client.onThread {
                     (try DatagramSocket(on: "udp://0.0.0.0:0"), try DatagramSocket(on: "udp://10.77.0.1:0"))
                 }
@@ -229,11 +228,7 @@ struct DatagramGroupTests {
     func goesThroughANetwork(_ place: (String, String, String), _ face: Face) async throws {
         try await trial { _ in
             try await inNetwork { network in
-                let number = { (text: String) in UInt32(text.prefix { $0 != ":" }) ?? 0 }
-                let (near, far) = (
-                    number(try network.client.ip("-o", "link", "show", "v1")),
-                    number(try network.server.ip("-o", "link", "show", "v2"))
-                )
+                let (near, far) = (try network.client.index(of: "v1"), try network.server.index(of: "v2"))
                 let member = try await network.server.onThread { try DatagramSocket(on: place.0) }
                 let port = try #require(try member.localAddress.port)
                 let group = try SocketAddress("\(place.1):\(port)")

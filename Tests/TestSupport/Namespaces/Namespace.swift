@@ -25,6 +25,15 @@ package struct Namespace: Sendable {
     @discardableResult
     package func ip(_ words: String...) throws -> String { try Tool.ip.run(["-n", name] + words) }
 
+    /// An interface's number, by which multicast knows it.
+    package func index(of interface: String) throws -> UInt32 {
+        let told = try ip("-o", "link", "show", interface)
+        guard let index = UInt32(told.prefix { $0 != ":" }) else {
+            throw ToolFailed(words: ["ip", interface], said: told)
+        }
+        return index
+    }
+
     /// Adds packet rules, as `nft -f` reads them, a statement on each line.
     package func rules(_ text: String) throws {
         try Tool.ip.run(["netns", "exec", name, Tool.nft.path, "-f", "-"], input: text)

@@ -41,7 +41,7 @@ enum Tool: String {
         guard code == 0 else { throw Errno(rawValue: code) }
         var status: CInt = 0
         while waitpid(pid, &status, 0) < 0, errno == EINTR {}
-        let text = (try? TextFile.read(said)) ?? ""
+        let text = try TextFile.read(said)
         guard status == 0 else { throw ToolFailed(words: [rawValue] + words, said: text) }
         return text
     }
@@ -76,6 +76,7 @@ enum TextFile {
         defer { close(descriptor) }
         var bytes = [UInt8](repeating: 0, count: 4096)
         let count = Glibc.read(descriptor, &bytes, bytes.count)
-        return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+        guard count >= 0 else { throw Errno(rawValue: errno) }
+        return String(decoding: bytes.prefix(count), as: UTF8.self)
     }
 }
