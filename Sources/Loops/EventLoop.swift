@@ -24,6 +24,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         var registry = Registry()
         /// Whether an event is being told, and no job runs: the job that it resumes may then run at once.
         var isTelling = false
+        /// Objects to be called in this turn: they have more to do, and others were to come first.
+        var called: [Waiter] = []
         /// Whether the jobs' turn is to end now.
         var looksNext = false
         /// Where a job receives before it knows how much there is. What is in it is nobody's after the job.
@@ -116,6 +118,9 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// waiting for their sockets meanwhile. On the loop's thread.
     package func lookNext() { local.pointee.looksNext = true }
 
+    /// Calls an object (`Waiter(calling:)`) again after a look at the sockets. On the loop's thread.
+    package func callNext(_ waiter: Waiter) { local.pointee.called.append(waiter) }
+
     /// Runs a job on the loop's thread, after the jobs that came before it.
     public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
@@ -164,6 +169,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
             takeRemoteWork()
             runJobs(atMost: Self.jobsPerTurn)
             look(events)
+            callAgain()
             fireTimers()
         }
         end()
@@ -195,7 +201,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Asks the poller what is ready, sleeping only if there is nothing else to do.
     private func look(_ events: UnsafeMutableBufferPointer<epoll_event>) {
         var timeout: CInt = 0
-        if local.pointee.jobs.isEmpty {
+        if local.pointee.jobs.isEmpty, local.pointee.called.isEmpty {
             isSleeping.store(true, ordering: .sequentiallyConsistent)
             // A push from now on rings; one from before now is seen here.
             if remote.isEmpty && !isClosing.load(ordering: .acquiring) {
@@ -222,6 +228,13 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
             waitable.becameReady(event.events)
             local.pointee.isTelling = false
         }
+    }
+
+    private func callAgain() {
+        guard !local.pointee.called.isEmpty else { return }
+        let called = local.pointee.called
+        local.pointee.called = []
+        for waiter in called { waiter.resume(.ready) }
     }
 
     private func fireTimers() {
@@ -253,6 +266,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
             takeRemoteWork()
             for waitable in local.pointee.registry.all { waitable.loopClosed() }
             while let due = local.pointee.timers.popDue(now: .max) { _ = due.fire(now: .max) }
+            // They see that the loop is closed.
+            callAgain()
             isDrained = local.pointee.jobs.isEmpty
             // In turns here too: a task that yields may be waiting for what another thread hands in.
             runJobs(atMost: Self.jobsPerTurn)

@@ -28,7 +28,14 @@ extension Registry {
             // Its connection was made just before it, and mostly lies just before it.
             csockets_prefetch(socket.toOpaque() - 128, 256)
         }
-        if index + 2 < count, let task = waitingTask(events[index + 2].data.u64) { csockets_prefetch(task, 320) }
+        if index + 2 < count, let socket = socket(events[index + 2].data.u64)?.takeUnretainedValue() {
+            let waiting = socket.receiving.peek
+            if waiting == socket.servedWord {
+                csockets_prefetch(UnsafeRawPointer(bitPattern: waiting), 320)
+            } else if let called = Waiter.called(in: waiting) {
+                csockets_prefetch(called, 128)
+            }
+        }
         if index + 1 < count, let task = waitingTask(events[index + 1].data.u64) {
             let frame = task.load(fromByteOffset: Self.frameOffset, as: UInt.self)
             csockets_prefetch(UnsafeRawPointer(bitPattern: frame &- 320), 768)

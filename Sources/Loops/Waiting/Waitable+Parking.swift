@@ -5,15 +5,25 @@ internal import Synchronization
 // the only reference to it that is needed, and who takes it out hands it to the one that it is parked by.
 //
 // So a socket that waits costs itself and nothing else. A suspended task would cost several times as much.
+//
+// Another object is called: it stands in the word as a task would, goes on by itself on the loop's thread when its wait is
+// over, and waits again. So what is the same for each message takes no task, though a task waits for all of it.
 
-/// How the layer above wakes what it has parked.
+/// How the layer above wakes what it has parked, and what is called. Functions without a context: one would be retained and
+/// released with each call.
 package enum Parking {
     /// Takes over a parked object's reference, and hands the object on. It is called on any thread, must not wait, and must
     /// not run what the object waits for.
     ///
     /// Safety: set once, before anything is parked, and never changed.
     @exclusivity(unchecked)
-    nonisolated(unsafe) package static var wake: (@Sendable (UnsafeRawPointer, Wake) -> Void)?
+    nonisolated(unsafe) package static var wake: (@convention(c) (UnsafeRawPointer, Wake.RawValue) -> Void)?
+
+    /// Calls an object that waited. It is called on any thread, and must not wait.
+    ///
+    /// Safety: as for `wake`.
+    @exclusivity(unchecked)
+    nonisolated(unsafe) package static var call: (@convention(c) (UnsafeRawPointer, Wake.RawValue) -> Void)?
 }
 
 extension Waitable {
@@ -27,24 +37,10 @@ extension Waitable {
     /// The object may be woken, and used elsewhere, before this returns.
     package func park(_ object: AnyObject, _ direction: Direction, by owner: UInt) -> Wake? {
         setServedTask(owner)
-        let end = waitEnd(direction)
-        side(direction) { $0.waitUntil.store(end, ordering: .releasing) }
         let waiter = Waiter(parked: object)
-        guard side(direction, { $0.install(waiter) }) else {
-            waiter.releaseParked()
-            return .ready
-        }
-        // As for a task that suspends: what changed before the object was in its word found nobody to wake.
-        let isOver =
-            isClosed || RunningTask.current.isCancelled || failure != nil || isLoopClosed
-            || deadline(direction).nanoseconds < end
-        if isOver {
-            guard side(direction, { $0.takeBack(waiter) }) else { return nil }
-            waiter.releaseParked()
-            return .recheck
-        }
-        if end != .max { arm(at: end) }
-        return nil
+        let wake = park(waiter, direction, of: .current)
+        if wake != nil { waiter.releaseParked() }
+        return wake
     }
 }
 

@@ -20,18 +20,24 @@ extension Waitable {
 
     /// Puts the waiter of a suspended task where what it waits for finds it.
     package func park(_ waiter: Waiter, _ direction: Direction) {
+        if let wake = park(waiter, direction, of: .current) { waiter.resume(wake) }
+    }
+
+    /// Puts a waiter where what it waits for on behalf of a task finds it; or tells why there is nothing to wait for, and
+    /// then the waiter is still the caller's.
+    package func park(_ waiter: Waiter, _ direction: Direction, of task: RunningTask) -> Wake? {
         let end = waitEnd(direction)
         side(direction) { $0.waitUntil.store(end, ordering: .releasing) }
-        guard side(direction, { $0.install(waiter) }) else { return waiter.resume(.ready) }
+        guard side(direction, { $0.install(waiter) }) else { return .ready }
         // What changed before the waiter was in its word found nobody to wake; what changes now does.
         let isOver =
-            isClosed || RunningTask.current.isCancelled || failure != nil || isLoopClosed
-            || deadline(direction).nanoseconds < end
+            isClosed || task.isCancelled || failure != nil || isLoopClosed || deadline(direction).nanoseconds < end
         if isOver {
-            if side(direction, { $0.takeBack(waiter) }) { waiter.resume(.recheck) }
-        } else if end != .max {
-            arm(at: end)
+            // Who has taken it resumes it.
+            return side(direction) { $0.takeBack(waiter) } ? .recheck : nil
         }
+        if end != .max { arm(at: end) }
+        return nil
     }
 
     /// Suspends the task until the direction's turn is its own; `.recheck` when something else came first, such as the

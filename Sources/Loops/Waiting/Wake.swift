@@ -5,20 +5,31 @@ package enum Wake: UInt8, Sendable {
     case ready
     /// Something else changed (a close, a deadline, a cancellation): look at all of these, then try again.
     case recheck
+
+    /// What a function of C's kind was told.
+    package init(told word: RawValue) { self = word == Wake.ready.rawValue ? .ready : .recheck }
 }
 
-/// Whoever waits: a task's continuation, a thread's parker, a bell that one who waits for several things hears, or an
-/// object that is parked; packed into a word so that it can be taken atomically.
+/// Whoever waits: a task's continuation, a thread's parker, a bell that one who waits for several things hears, an object
+/// that is parked, or one that is called; packed into a word so that it can be taken atomically.
 ///
 /// In debug builds the continuation is a checked one, so that a second resume or none is caught.
 package struct Waiter: Sendable {
-    /// A pointer; its second-lowest bit says that it is a parker's, its third that it is a bell's, its fourth that it is a
-    /// parked object's. Never 0 or 1: those mean that nobody waits.
+    /// A pointer to sixteen bytes' alignment, and in the bits that this leaves free what it points to; none of them for a
+    /// continuation. Never 0 or 1: those mean that nobody waits.
     let word: UInt
 
-    private static let parkerBit: UInt = 2
-    private static let bellBit: UInt = 4
-    private static let parkedBit: UInt = 8
+    /// In the place of one who does not wait yet.
+    package static let nobody = Waiter(word: 0)
+
+    private static let kinds: UInt = 0b1110
+    private static let parker: UInt = 0b0010
+    private static let bell: UInt = 0b0100
+    private static let parked: UInt = 0b1000
+    private static let called: UInt = 0b1010
+
+    private var kind: UInt { word & Self.kinds }
+    private var pointer: UnsafeRawPointer? { UnsafeRawPointer(bitPattern: word & ~Self.kinds) }
 
     #if DEBUG
         package typealias Continuation = CheckedContinuation<Wake, Never>
@@ -38,13 +49,13 @@ package struct Waiter: Sendable {
         #if DEBUG
             word = UInt(bitPattern: Unmanaged.passRetained(Box(continuation)).toOpaque())
         #else
-            // Safety: an unsafe continuation is one pointer, aligned to more than eight bytes.
+            // Safety: an unsafe continuation is one pointer, aligned to sixteen bytes.
             word = unsafeBitCast(continuation, to: UInt.self)
         #endif
     }
 
     init(_ parker: Parker) {
-        word = UInt(bitPattern: Unmanaged.passUnretained(parker).toOpaque()) | Self.parkerBit
+        word = UInt(bitPattern: Unmanaged.passUnretained(parker).toOpaque()) | Self.parker
     }
 
     /// With a reference of its own: who takes it may ring when the wait is over and the bell otherwise forgotten.
@@ -55,53 +66,62 @@ package struct Waiter: Sendable {
 
     /// With a reference of its own, which is kept alive by nothing else meanwhile.
     init(parked object: AnyObject) {
-        word = UInt(bitPattern: Unmanaged.passRetained(object).toOpaque()) | Self.parkedBit
+        word = UInt(bitPattern: Unmanaged.passRetained(object).toOpaque()) | Self.parked
+    }
+
+    /// Without a reference: whoever it is keeps itself alive until it has been called.
+    package init(calling object: AnyObject) {
+        word = UInt(bitPattern: Unmanaged.passUnretained(object).toOpaque()) | Self.called
+    }
+
+    /// The object that is called, if this word is one's.
+    static func called(in word: UInt) -> UnsafeRawPointer? {
+        let waiter = Waiter(word: word)
+        return waiter.kind == called ? waiter.pointer : nil
     }
 
     /// Gives back a parked object's reference, for who took the waiter and does not resume it.
     func releaseParked() {
-        assert(word & Self.parkedBit != 0, "nothing parked")
-        guard let pointer = UnsafeRawPointer(bitPattern: word & ~Self.parkedBit) else { return }
+        assert(kind == Self.parked, "nothing parked")
+        guard let pointer else { return }
         Unmanaged<AnyObject>.fromOpaque(pointer).release()
     }
 
     /// The word in which a bell stands.
     static func word(of bell: Bell) -> UInt {
-        UInt(bitPattern: Unmanaged.passUnretained(bell).toOpaque()) | bellBit
+        UInt(bitPattern: Unmanaged.passUnretained(bell).toOpaque()) | Self.bell
     }
 
     /// Gives back a bell's reference, for who took the waiter and does not ring.
     func releaseBell() {
-        assert(word & Self.bellBit != 0, "no bell")
-        guard let pointer = UnsafeRawPointer(bitPattern: word & ~Self.bellBit) else { return }
+        assert(kind == Self.bell, "no bell")
+        guard let pointer else { return }
         Unmanaged<Bell>.fromOpaque(pointer).release()
     }
 
     /// Ends the wait. Whoever took the waiter out of its word does this, exactly once.
     package func resume(_ wake: Wake) {
-        if word & Self.parkerBit != 0 {
-            guard let pointer = UnsafeRawPointer(bitPattern: word & ~Self.parkerBit) else { return }
-            // Safety: the thread stays parked, and its parker alive, until this has been told.
-            Unmanaged<Parker>.fromOpaque(pointer).takeUnretainedValue().unpark(wake)
-            return
-        }
-        if word & Self.bellBit != 0 {
-            guard let pointer = UnsafeRawPointer(bitPattern: word & ~Self.bellBit) else { return }
-            // Whatever it is, who hears it looks at everything.
-            Unmanaged<Bell>.fromOpaque(pointer).takeRetainedValue().ring()
-            return
-        }
-        if word & Self.parkedBit != 0 {
-            guard let pointer = UnsafeRawPointer(bitPattern: word & ~Self.parkedBit) else { return }
-            Parking.wake?(pointer, wake)
-            return
-        }
+        guard kind == 0 else { return resumeOther(wake) }
         #if DEBUG
             guard let pointer = UnsafeRawPointer(bitPattern: word) else { return }
             Unmanaged<Box>.fromOpaque(pointer).takeRetainedValue().continuation.resume(returning: wake)
         #else
             unsafeBitCast(word, to: Continuation.self).resume(returning: wake)
         #endif
+    }
+
+    private func resumeOther(_ wake: Wake) {
+        guard let pointer else { return }
+        switch kind {
+        case Self.parker:
+            // Safety: the thread stays parked, and its parker alive, until this has been told.
+            Unmanaged<Parker>.fromOpaque(pointer).takeUnretainedValue().unpark(wake)
+        case Self.bell:
+            // Whatever it is, who hears it looks at everything.
+            Unmanaged<Bell>.fromOpaque(pointer).takeRetainedValue().ring()
+        case Self.called: Parking.call?(pointer, wake.rawValue)
+        default: Parking.wake?(pointer, wake.rawValue)
+        }
     }
 
     /// Suspends the calling task until its waiter, which `install` puts somewhere, is resumed.

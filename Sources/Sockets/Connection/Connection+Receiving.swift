@@ -111,7 +111,7 @@ extension Connection {
     private static func outcome(_ count: Int) -> Trace.Outcome { count > 0 ? .came(count) : .finished }
 
     /// One recv(2), or what is left of earlier ones, unless those are to be passed over. Zero is the end of the stream.
-    private func attemptReceive(
+    func attemptReceive(
         _ fd: CInt, into buffer: UnsafeMutableRawBufferPointer, pastUnread: Bool = false
     ) throws(Errno) -> Attempt<Int> {
         guard unread.isEmpty || pastUnread else {

@@ -89,7 +89,7 @@ extension Connection {
 
     // MARK: The attempt
 
-    private func attemptSend(
+    func attemptSend(
         _ fd: CInt, _ bytes: UnsafeRawBufferPointer, _ sent: inout Int
     ) throws(Errno) -> Attempt<Void> {
         while sent < bytes.count {

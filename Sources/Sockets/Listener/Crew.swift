@@ -75,7 +75,8 @@ final class Crew: Sendable {
             let client = Unmanaged<Connection>.fromOpaque(pointer).takeRetainedValue()
             guard let crew = UnsafeRawPointer(bitPattern: client.waitable.parkedBy) else { return }
             // Safety: a crew outlives its clients, since serving ends with the last of them.
-            Unmanaged<Crew>.fromOpaque(crew).takeUnretainedValue().add(Ready(client: client, reason: .wasWoken(wake)))
+            Unmanaged<Crew>.fromOpaque(crew).takeUnretainedValue()
+                .add(Ready(client: client, reason: .wasWoken(Wake(told: wake))))
         }
     }()
 

@@ -7,10 +7,9 @@ enum Echo: MessageService {
         while let message = try await client.receive(upTo: size) { try await client.send(message) }
     }
 
-    /// The same where the stream is known to be the connection itself: through the protocol each receive would end with a look
-    /// at whose executor the task is on.
+    /// The same for a client of whom nothing is told or shown.
     static func serve(_ client: Connection, upTo size: Int) async throws(SocketError) {
-        while let message = try await client.receive(upTo: size) { try await client.send(message) }
+        try await client.forward(to: client, upTo: size)
     }
 
     /// The same for a client whose messages are only shown, which is what most are. Through a stream that shows them a

@@ -1,0 +1,166 @@
+internal import Loops
+internal import SocketCore
+internal import SystemPackage
+
+// The fourth driver
+//
+// Bytes that go on as they came need no task between a receive and a send: a suspension, two verbs and an array for each
+// message are what a task costs there. So while a task waits for all of it (`Connection+Forwarding.swift`), the loop calls
+// this object when there is something to receive or room to send. It does both through the loop's buffer, and waits again.
+// The turns stay taken; deadlines, closes and cancellations end a wait here as they do for a task. None of it is traced.
+
+/// Bytes on their way from one connection to another, or back to the same, moved by the loop that both belong to.
+///
+/// Safety: all of it is touched on the loop's thread only, or when the loop has ended.
+final class Transfer: @unchecked Sendable {
+    /// Why the task that waits is to go on.
+    enum Outcome {
+        /// The source has finished sending.
+        case finished
+        /// Something may have ended the wait in a direction; if nothing has, the transfer is to be taken up again.
+        case changed(Direction)
+        /// A system call failed.
+        case failed(Direction, Errno)
+    }
+
+    private let source: Connection
+    private let destination: Connection
+    private let loop: EventLoop
+    /// This as one who waits.
+    @exclusivity(unchecked) private var me = Waiter.nobody
+    /// The most that is received at once.
+    private let most: Int
+    /// The task that waits, which may be cancelled.
+    private let task = RunningTask.current
+    /// The same as what can be resumed.
+    @exclusivity(unchecked) private var waiting: Waiter?
+    /// What was received and not sent yet; only where there was no room for it.
+    @exclusivity(unchecked) private var held: [UInt8] = []
+    @exclusivity(unchecked) private var sent = 0
+    /// What the socket is waited for.
+    @exclusivity(unchecked) private var awaited = Direction.receive
+    @exclusivity(unchecked) private(set) var outcome = Outcome.changed(.receive)
+    /// How many bytes have been sent on.
+    @exclusivity(unchecked) private(set) var count: UInt64 = 0
+
+    /// So many messages and bytes, then the others of the loop have their turn.
+    private static let messagesPerTurn = 16
+    private static let bytesPerTurn = 256 << 10
+
+    /// Nil unless both connections belong to the loop on which this task runs.
+    init?(from source: Connection, to destination: Connection, upTo most: Int) {
+        guard let loop = EventLoop.current, source.waitable.loop === loop, destination.waitable.loop === loop else {
+            return nil
+        }
+        self.source = source
+        self.destination = destination
+        self.loop = loop
+        self.most = most
+        me = Waiter(calling: self)
+        _ = Self.canBeCalled
+    }
+
+    /// Once for the process: the layer below does not know whom it calls.
+    private static let canBeCalled: Void = {
+        Parking.call = { pointer, wake in
+            // Safety: the task that waits keeps it alive, and is resumed by nothing else.
+            Unmanaged<Transfer>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.call(Wake(told: wake)) }
+        }
+    }()
+
+    /// Begins, or goes on; the waiter is resumed when there is an outcome. The caller has both turns, and has registered
+    /// both sockets.
+    func start(_ waiter: Waiter) {
+        waiting = waiter
+        call(.ready)
+    }
+
+    private func call(_ wake: Wake) {
+        if loop.isCurrent || !loop.execute({ self.goOn(wake) }) { goOn(wake) }
+    }
+
+    private func goOn(_ wake: Wake) {
+        if wake == .recheck {
+            outcome = .changed(awaited)
+        } else if let end = move() {
+            outcome = end
+        } else {
+            return
+        }
+        let waiter = waiting
+        waiting = nil
+        waiter?.resume(.ready)
+    }
+
+    /// What a wait would have found. There may always be something to move, and never a wait.
+    private var isOver: Bool {
+        source.waitable.isClosed || destination.waitable.isClosed || task.isCancelled || loop.isClosed
+            || source.waitable.deadline(.receive).isPast || destination.waitable.deadline(.send).isPast
+    }
+
+    /// Moves what there is; nil when it waits, or has had its turn.
+    private func move() -> Outcome? {
+        if awaited == .receive { source.waitable.isDrained = false }
+        var messages = 0
+        let before = count
+        while messages < Self.messagesPerTurn, count &- before < Self.bytesPerTurn {
+            do throws(Errno) {
+                switch try step() {
+                case .done(true): messages += 1
+                case .done(false): return .finished
+                case .wait(let direction):
+                    guard let wake = park(direction) else { return nil }
+                    if wake == .recheck { return .changed(direction) }
+                    if direction == .receive { source.waitable.isDrained = false }
+                }
+            } catch {
+                return .failed(awaited, error)
+            }
+        }
+        if isOver { return .changed(awaited) }
+        loop.callNext(me)
+        return nil
+    }
+
+    private func park(_ direction: Direction) -> Wake? {
+        let waitable = direction == .receive ? source.waitable : destination.waitable
+        return waitable.park(me, direction, of: task)
+    }
+
+    /// Moves one message; false at the end.
+    private func step() throws(Errno) -> Attempt<Bool> {
+        if !held.isEmpty { return try sendHeld() }
+        awaited = .receive
+        if source.isKnownToBeEmpty { return .wait(.receive) }
+        guard let scratch = EventLoop.scratch else { return .wait(.receive) }
+        let buffer = UnsafeMutableRawBufferPointer(start: scratch.baseAddress, count: min(most, scratch.count))
+        switch try source.attemptReceive(source.waitable.rawValue, into: buffer) {
+        case .wait: return .wait(.receive)
+        case .done(0): return .done(false)
+        case .done(let received):
+            awaited = .send
+            let message = UnsafeRawBufferPointer(start: buffer.baseAddress, count: received)
+            sent = 0
+            if case .done = try destination.attemptSend(destination.waitable.rawValue, message, &sent) {
+                count &+= UInt64(received)
+                return .done(true)
+            }
+            count &+= UInt64(sent)
+            held = Array(message[sent...])
+            sent = 0
+            return .wait(.send)
+        }
+    }
+
+    private func sendHeld() throws(Errno) -> Attempt<Bool> {
+        awaited = .send
+        let before = sent
+        defer { count &+= UInt64(sent - before) }
+        let bytes = pointer(to: held.span.bytes)
+        guard case .done = try destination.attemptSend(destination.waitable.rawValue, bytes, &sent) else {
+            return .wait(.send)
+        }
+        held = []
+        return .done(true)
+    }
+}
