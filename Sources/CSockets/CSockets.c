@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -70,6 +71,23 @@ extern __attribute__((swiftcall)) void *swift_task_getCurrent(void);
 extern __attribute__((swiftcall)) _Bool swift_task_isCancelled(void *task);
 void *csockets_current_task(void) { return swift_task_getCurrent(); }
 int csockets_is_cancelled(void *task) { return swift_task_isCancelled(task); }
+
+int csockets_pipe(int ends[2], int size) {
+    if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0) return -1;
+    fcntl(ends[0], F_SETPIPE_SZ, size);
+    return 0;
+}
+
+ssize_t csockets_splice(int from, int to, size_t most) {
+    return splice(from, NULL, to, NULL, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+void csockets_block_pipe_signal(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
 
 static _Thread_local void *current_loop;
 void *csockets_current_loop(void) { return current_loop; }

@@ -163,6 +163,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
 
     fileprivate func run() {
         System.nameThread(name)
+        System.blockPipeSignal()
         csockets_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
         let events = UnsafeMutableBufferPointer<epoll_event>.allocate(capacity: Self.eventsPerTurn)
         while !isClosing.load(ordering: .acquiring) {

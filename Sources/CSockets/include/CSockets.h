@@ -42,6 +42,15 @@ int csockets_processors(void);
 /// pthread_setname_np(3) for the calling thread; at most 15 bytes are kept.
 void csockets_name_thread(const char *name);
 
+/// pipe2(2), non-blocking and close-on-exec, made as large as `size` if the system allows it (F_SETPIPE_SZ).
+int csockets_pipe(int ends[2], int size);
+
+/// splice(2) without offsets, non-blocking on the pipe's side.
+ssize_t csockets_splice(int from, int to, size_t most);
+
+/// Blocks SIGPIPE for the calling thread (pthread_sigmask(3)): splice(2) has no flag to leave it out.
+void csockets_block_pipe_signal(void);
+
 /// The event loop that the calling thread runs, or null.
 void *csockets_current_loop(void);
 void csockets_set_current_loop(void *loop);

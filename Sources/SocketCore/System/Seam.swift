@@ -6,6 +6,7 @@ package enum SystemCall: String, Sendable, Hashable, CaseIterable {
     case socket, socketpair, bind, listen, accept, connect, receive, send, shutdown, close
     case receiveDatagrams, sendDatagrams
     case getsockname, getpeername, getsockopt, setsockopt, ioctl, fcntl, fchmod, unlink, stat
+    case pipe, splice
     case read, write, poll, epollCreate, epollControl, epollWait, eventfd
 }
 

@@ -6,7 +6,7 @@ package import CSockets
 #endif
 package import SystemPackage
 
-// Every system call that Pier makes is in this file and in System+Datagrams.swift, one function a call, each through the
+// Every system call that Pier makes is in this file, in System+Datagrams.swift and in System+Splicing.swift, one function a call, each through the
 // seam (Seam.swift).
 //
 // A function here never waits, keeps no state and has no policy. EINTR is retried in `result`, and nowhere else, but for
@@ -32,7 +32,7 @@ package enum System {
     }
 
     /// The same for a call that makes a descriptor, so that a ledger can count it.
-    private static func opening(
+    static func opening(
         _ call: SystemCall, isCounted: Bool = true, _ body: () -> CInt
     ) throws(Errno) -> Descriptor {
         let raw = try result(call, -1, body)
@@ -229,6 +229,20 @@ package enum System {
     ) throws(Errno) {
         _ = try result(.setsockopt, descriptor) {
             setsockopt(descriptor, level, name, bytes.baseAddress, socklen_t(bytes.count))
+        }
+    }
+
+    /// Whether nothing can be received or sent any more.
+    package static func isHungUp(_ descriptor: CInt) -> Bool {
+        var entries = [pollfd(fd: descriptor, events: 0, revents: 0)]
+        return ((try? poll(&entries, milliseconds: 0)) ?? 0) > 0
+    }
+
+    /// Has a stream socket drop what is under way when it is closed, and tell the peer that (SO_LINGER).
+    package static func resetAtClose(_ descriptor: CInt) throws(Errno) {
+        var rule = linger(l_onoff: 1, l_linger: 0)
+        try withUnsafeBytes(of: &rule) { (bytes) throws(Errno) in
+            try setOption(descriptor, SOL_SOCKET, SO_LINGER, bytes)
         }
     }
 

@@ -61,6 +61,18 @@ extension Connection {
         if waitable.close() { trace?.tell(.closed, of: waitable.rawValue, remoteAddress) }
     }
 
+    /// Whether both directions are over, by a reset or because the peer has closed a Unix socket (`poll(2)`: `POLLHUP`,
+    /// `POLLERR`).
+    package var isBroken: Bool { ((try? waitable.use { System.isHungUp($0) }) ?? nil) ?? true }
+
+    /// Closes so that the peer sees no end but a reset: what it has not got yet is dropped. On a Unix socket this is `close()`.
+    ///
+    /// Never waits. Corresponds to `close(2)` with `SO_LINGER` at zero; RFC 9293, 3.10.5, calls it an abort.
+    public func abort() {
+        _ = try? waitable.use { (fd) throws(Errno) in try System.resetAtClose(fd) }
+        close()
+    }
+
     /// Closes so that the peer gets all that was sent: finishes sending, reads on and drops what comes until the peer has
     /// finished too, and closes.
     ///

@@ -87,6 +87,11 @@ extension Connection {
         }
     }
 
+    /// Keeps what the kernel tells once, for the receive that comes after it.
+    func note(breakage error: Errno) {
+        if error.isBreakage { breakage.store(error.rawValue, ordering: .releasing) }
+    }
+
     // MARK: The attempt
 
     func attemptSend(
@@ -99,7 +104,7 @@ extension Connection {
                 case .done(let count): sent += count
                 }
             } catch {
-                if error.isBreakage { breakage.store(error.rawValue, ordering: .releasing) }
+                note(breakage: error)
                 throw error
             }
         }

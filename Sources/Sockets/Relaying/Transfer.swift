@@ -37,18 +37,33 @@ final class Transfer: @unchecked Sendable {
     /// What was received and not sent yet; only where there was no room for it.
     @exclusivity(unchecked) private var held: [UInt8] = []
     @exclusivity(unchecked) private var sent = 0
+    /// By way of which it goes where much comes at a time, instead of through the loop's buffer.
+    @exclusivity(unchecked) private var pipe: SplicePipe?
+    /// Whether much comes at a time.
+    @exclusivity(unchecked) private var isBulk = false
+    /// How many times in a row as much came as there was room for.
+    @exclusivity(unchecked) private var fullReads: UInt8 = 0
+    /// Whether one of the sockets knows no pipes.
+    @exclusivity(unchecked) private var mustCopy = false
     /// What the socket is waited for.
     @exclusivity(unchecked) private var awaited = Direction.receive
     @exclusivity(unchecked) private(set) var outcome = Outcome.changed(.receive)
     /// How many bytes have been sent on.
     @exclusivity(unchecked) private(set) var count: UInt64 = 0
+    /// Where that is counted too.
+    private let flow: Relay.Flow?
+
+    /// After so many, it is taken for a transfer in bulk.
+    private static let fullReadsForPipe = 2
+    /// Less than this at a time is better copied.
+    private static let leastForPipe = 16384
 
     /// So many messages and bytes, then the others of the loop have their turn.
     private static let messagesPerTurn = 16
     private static let bytesPerTurn = 256 << 10
 
     /// Nil unless both connections belong to the loop on which this task runs.
-    init?(from source: Connection, to destination: Connection, upTo most: Int) {
+    init?(from source: Connection, to destination: Connection, upTo most: Int, counting flow: Relay.Flow?) {
         guard let loop = EventLoop.current, source.waitable.loop === loop, destination.waitable.loop === loop else {
             return nil
         }
@@ -56,6 +71,7 @@ final class Transfer: @unchecked Sendable {
         self.destination = destination
         self.loop = loop
         self.most = most
+        self.flow = flow
         me = Waiter(calling: self)
         _ = Self.canBeCalled
     }
@@ -67,6 +83,8 @@ final class Transfer: @unchecked Sendable {
             Unmanaged<Transfer>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.call(Wake(told: wake)) }
         }
     }()
+
+    deinit { pipe?.give() }
 
     /// Begins, or goes on; the waiter is resumed when there is an outcome. The caller has both turns, and has registered
     /// both sockets.
@@ -130,6 +148,7 @@ final class Transfer: @unchecked Sendable {
     /// Moves one message; false at the end.
     private func step() throws(Errno) -> Attempt<Bool> {
         if !held.isEmpty { return try sendHeld() }
+        if isBulk, let attempt = try stepByPipe() { return attempt }
         awaited = .receive
         if source.isKnownToBeEmpty { return .wait(.receive) }
         guard let scratch = EventLoop.scratch else { return .wait(.receive) }
@@ -139,23 +158,103 @@ final class Transfer: @unchecked Sendable {
         case .done(0): return .done(false)
         case .done(let received):
             awaited = .send
+            flow?.received()
+            noteSize(received, of: buffer.count)
             let message = UnsafeRawBufferPointer(start: buffer.baseAddress, count: received)
             sent = 0
             if case .done = try destination.attemptSend(destination.waitable.rawValue, message, &sent) {
-                count &+= UInt64(received)
+                note(received)
                 return .done(true)
             }
-            count &+= UInt64(sent)
+            note(sent)
             held = Array(message[sent...])
             sent = 0
             return .wait(.send)
         }
     }
 
+    /// Moves what there is by way of the pipe; nil where the loop's buffer is the way, or the place to find the end.
+    @inline(never)
+    private func stepByPipe() throws(Errno) -> Attempt<Bool>? {
+        guard let pipe = pipe ?? SplicePipe.take() else {
+            isBulk = false
+            return nil
+        }
+        self.pipe = pipe
+        if pipe.count == 0 {
+            awaited = .receive
+            let filled: Attempt<Int>
+            do throws(Errno) {
+                filled = try pipe.fill(from: source.waitable.rawValue)
+            } catch {
+                guard error == .invalidArgument else { throw error }
+                mustCopy = true
+                leaveBulk()
+                return nil
+            }
+            switch filled {
+            case .wait:
+                // Whoever waits has no need of a pipe.
+                givePipe()
+                return .wait(.receive)
+            case .done(0):
+                leaveBulk()
+                return nil
+            case .done(let moved):
+                flow?.received()
+                if moved < Self.leastForPipe { isBulk = false }
+            }
+        }
+        awaited = .send
+        while pipe.count > 0 {
+            do throws(Errno) {
+                switch try pipe.drain(into: destination.waitable.rawValue) {
+                case .wait:
+                    isBulk = true
+                    return .wait(.send)
+                case .done(let moved): note(moved)
+                }
+            } catch {
+                destination.note(breakage: error)
+                throw error
+            }
+        }
+        if !isBulk { leaveBulk() }
+        return .done(true)
+    }
+
+    private func givePipe() {
+        pipe?.give()
+        pipe = nil
+    }
+
+    private func leaveBulk() {
+        givePipe()
+        isBulk = false
+        fullReads = 0
+    }
+
+    /// Counts reads that were as large as could be.
+    private func noteSize(_ received: Int, of most: Int) {
+        guard received == most, most == EventLoop.scratchSize, !mustCopy else {
+            fullReads = 0
+            return
+        }
+        fullReads += 1
+        if fullReads < Self.fullReadsForPipe { return }
+        isBulk = true
+        fullReads = 0
+    }
+
+    private func note(_ bytes: Int) {
+        count &+= UInt64(bytes)
+        flow?.add(bytes)
+    }
+
     private func sendHeld() throws(Errno) -> Attempt<Bool> {
         awaited = .send
         let before = sent
-        defer { count &+= UInt64(sent - before) }
+        defer { note(sent - before) }
         let bytes = pointer(to: held.span.bytes)
         guard case .done = try destination.attemptSend(destination.waitable.rawValue, bytes, &sent) else {
             return .wait(.send)

@@ -14,18 +14,27 @@ extension Connection {
     /// may then not have been sent. Corresponds to `recv(2)` and `send(2)`.
     @discardableResult
     public func forward(to destination: Connection, upTo size: Int = 65536) async throws(SocketError) -> UInt64 {
-        let size = max(1, size)
+        try await move(to: destination, upTo: max(1, size), counting: nil)
+    }
+
+    /// What `forward` does, counting into a relay's flow too.
+    @inline(__always)
+    func move(
+        to destination: Connection, upTo size: Int, counting flow: Relay.Flow?
+    ) async throws(SocketError) -> UInt64 {
         var messages = 0
         var count: UInt64 = 0
         while true {
             if messages >= Self.messagesBeforeTransfer, mayTransfer(to: destination),
-                let transfer = Transfer(from: self, to: destination, upTo: size)
+                let transfer = Transfer(from: self, to: destination, upTo: size, counting: flow)
             {
                 return try await count &+ drive(transfer, to: destination)
             }
             guard let message = try await receive(upTo: size) else { return count }
+            flow?.received()
             try await destination.send(message)
             count &+= UInt64(message.count)
+            flow?.add(message.count)
             messages &+= 1
         }
     }
