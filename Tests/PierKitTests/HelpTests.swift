@@ -11,10 +11,7 @@ import TestSupport
         #expect(root.hasPrefix(Pier.helpMessage(columns: columns)))
         for verb in Pier.verbs {
             let page = try #require(HelpPage(verb)).rendered(columns: columns)
-            let parsers =
-                verb == Serve.self
-                ? Pier.helpMessage(for: Serve.self, columns: columns)
-                : Pier.helpMessage(for: Connect.self, columns: columns)
+            let parsers = Pier.helpMessage(for: verb, columns: columns)
             #expect(page.hasPrefix(parsers))
             let rest = page.dropFirst(parsers.count).split(separator: "\n").map(String.init)
             #expect(rest == ["EXAMPLES:"] + verb.examples.map { "  \($0.line)" })
@@ -22,7 +19,11 @@ import TestSupport
     }
 
     @Test func everyKeyBehindAQuestionMarkIsAFlagOfItsVerb() throws {
-        for (verb, keys) in [(Serve.self, Serve.keys), (Connect.self, Connect.keys)] as [(any Verb.Type, [String])] {
+        let all: [(any Verb.Type, [String])] = [
+            (Serve.self, Serve.keys), (Connect.self, Connect.keys),
+            (RelayVerb.self, RelayVerb.listenKeys), (RelayVerb.self, RelayVerb.targetKeys),
+        ]
+        for (verb, keys) in all {
             let page = try #require(HelpPage(verb)).rendered(columns: 80)
             for key in keys { #expect(page.contains(" --\(key) ")) }
             #expect(page.contains(keys.last ?? "-"))

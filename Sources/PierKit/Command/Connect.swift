@@ -113,7 +113,7 @@ struct Connect: Verb {
         let place = try parsedEndpoint(endpoint, keys: Self.keys)
         let show: Show? =
             if place["show"] != nil { try value(of: "show", in: place, else: .text, Show.hint) } else { self.show }
-        let (source, family) = try origin(for: place)
+        let (source, family) = try origin(for: place, ipv4: ipv4, ipv6: ipv6, source: source)
         try Client(
             endpoint: place, source: source, family: family,
             duplex: try value(of: "duplex", in: place, else: duplex, Duplex.hint), show: show,
@@ -122,39 +122,5 @@ struct Connect: Verb {
             linger: try value(of: "linger", in: place, else: linger, TimeSpan.hint).duration ?? .seconds(1 << 30),
             grace: grace.duration, report: Report(reporting.form, isTraced: reporting.trace)
         ).run()
-    }
-
-    /// Where to come from and over which family, as the flags or the endpoint say.
-    private func origin(for place: Endpoint) throws(Failure) -> (SocketAddress?, AddressFamily?) {
-        let word = text("true or false", "true 或 false")
-        let wantsIPv4 = try value(of: "ipv4", in: place, else: ipv4, word)
-        let wantsIPv6 = try value(of: "ipv6", in: place, else: ipv6, word)
-        if wantsIPv4, wantsIPv6 {
-            throw Failure(
-                .usage,
-                text(
-                    "--ipv4 and --ipv6 exclude each other; leave both out to use addresses of either",
-                    "--ipv4 和 --ipv6 不能同时使用；两个都不写，就使用任意一种地址"))
-        }
-        let family: AddressFamily? = wantsIPv4 ? .ipv4 : wantsIPv6 ? .ipv6 : nil
-        var source = self.source
-        if let parameter = place["source"] {
-            source = Source(argument: parameter.value)
-            if source == nil {
-                throw Failure(
-                    .usage,
-                    text(
-                        "\(place): source is \(Source.hint), not \"\(parameter.value.escapedForTerminal())\"",
-                        "\(place)：source 是\(Source.hint)，不能是 \"\(parameter.value.escapedForTerminal())\""))
-            }
-        }
-        if let own = source?.address.ipFamily, let family, own != family {
-            throw Failure(
-                .usage,
-                text(
-                    "the source is an \(own) address, and only \(family) is asked for; leave one of them out",
-                    "源地址是 \(own) 地址，而要求的只有 \(family)；请去掉其中一个"))
-        }
-        return (source?.address, family)
     }
 }

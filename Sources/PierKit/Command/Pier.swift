@@ -10,8 +10,8 @@ public struct Pier: ParsableCommand {
     public static let configuration = CommandConfiguration(
         commandName: "pier",
         abstract: text(
-            "Serves and connects socket endpoints: TCP and UDP over IPv4 and IPv6, and Unix sockets.",
-            "服务和连接套接字端点：IPv4 和 IPv6 上的 TCP 与 UDP，以及 Unix 套接字。"),
+            "Serves, connects and relays socket endpoints: TCP and UDP over IPv4 and IPv6, and Unix sockets.",
+            "服务、连接和转接套接字端点：IPv4 和 IPv6 上的 TCP 与 UDP，以及 Unix 套接字。"),
         discussion: text(
             """
             An endpoint is HOST:PORT, [IPv6]:PORT, :PORT, a path with a / in it, or a URL such as tcp://127.0.0.1:8520, \
@@ -61,7 +61,7 @@ public struct Pier: ParsableCommand {
     }
 
     /// The verbs that the help speaks of.
-    static let verbs: [any Verb.Type] = [Serve.self, Connect.self]
+    static let verbs: [any Verb.Type] = [Serve.self, Connect.self, RelayVerb.self]
 
     /// The parser's answer; where it is a page of help, our own.
     private static func page(for answer: String) -> String {
@@ -76,6 +76,8 @@ public struct Pier: ParsableCommand {
         let hints = [
             TimeSpan.hint: ["--idle-timeout", "--grace", "--timeout", "--keep-alive", "--linger"],
             Source.hint: ["--source"],
+            Retries.hint: ["--retry"],
+            Backoff.hint: ["--backoff"],
             Count.hint: ["--loops", "--backlog", "--receive-size", "--max-clients", "--max-sessions"],
         ]
         let advice: String

@@ -56,6 +56,53 @@ struct Count: ExpressibleByArgument, Equatable {
     var defaultValueDescription: String { String(value) }
 }
 
+/// How often something is tried again: `0`, `3` or `forever`.
+struct Retries: ExpressibleByArgument, Equatable {
+    /// Nil is without end.
+    private let most: Int?
+
+    init(_ most: Int?) { self.most = most }
+
+    init?(argument: String) {
+        if argument == "forever" {
+            most = nil
+            return
+        }
+        guard let number = strictNumber(argument.utf8), let value = Int(exactly: number), value <= 1 << 30 else {
+            return nil
+        }
+        most = value
+    }
+
+    /// Whether one more try may follow, after so many.
+    func allows(_ done: Int) -> Bool { most.map { done < $0 } ?? true }
+
+    static let hint = text("a whole number, or forever", "一个整数，或者 forever")
+
+    var defaultValueDescription: String { most.map { String($0) } ?? "forever" }
+}
+
+/// How long to wait between tries, at the least and at the most: `100ms..10s`.
+struct Backoff: ExpressibleByArgument, Equatable {
+    let shortest: Duration
+    let longest: Duration
+
+    init() { (shortest, longest) = (.milliseconds(100), .seconds(10)) }
+
+    init?(argument: String) {
+        let parts = argument.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[1].isEmpty, let shortest = TimeSpan(argument: String(parts[0]))?.duration,
+            let longest = TimeSpan(argument: String(parts[2]))?.duration, shortest > .zero, shortest <= longest
+        else { return nil }
+        (self.shortest, self.longest) = (shortest, longest)
+    }
+
+    static let hint = text(
+        "two durations, the shorter one first, such as 100ms..10s", "两段时间，短的在前，例如 100ms..10s")
+
+    var defaultValueDescription: String { "100ms..10s" }
+}
+
 /// An address of this machine to come from, with a port or without: `127.0.0.9`, `127.0.0.9:4000`, `[::1]:0`.
 struct Source: ExpressibleByArgument, Equatable {
     let address: SocketAddress

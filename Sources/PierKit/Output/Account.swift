@@ -10,6 +10,8 @@ final class Account: Sendable {
     /// Nil where nothing is told of single peers.
     private let report: Report?
     private let number: Int
+    /// The client for which this side has connected, if it has.
+    private let client: Account?
     private let began = Deadline.now
     private let receivedBytes = Atomic<Int>(0)
     private let sentBytes = Atomic<Int>(0)
@@ -17,10 +19,11 @@ final class Account: Sendable {
     /// What has been told of its end. Held while anything is told, so that nothing comes after that.
     private let end = Lock((isClosed: false, wasReset: false))
 
-    init(_ name: String, _ report: Report) {
+    init(_ name: String, _ report: Report, of client: Account? = nil) {
         self.name = name
+        self.client = client
         self.report = report.isTelling ? report : nil
-        number = report.number()
+        number = report.number(isClient: client == nil)
     }
 
     var received: Int { receivedBytes.load(ordering: .relaxed) }
@@ -28,7 +31,10 @@ final class Account: Sendable {
     var messages: Int { messageCount.load(ordering: .relaxed) }
 
     /// What every event of it begins with.
-    var members: [EventMember] { [("connection", .integer(number)), ("peer", .string(name))] }
+    var members: [EventMember] {
+        [("connection", .integer(number)), ("peer", .string(name))]
+            + (client.map { [("client", .integer($0.number))] } ?? [])
+    }
     var counts: [EventMember] { [("received", .integer(received)), ("sent", .integer(sent))] }
 
     // MARK: What is told
@@ -53,6 +59,14 @@ final class Account: Sendable {
             sentBytes.add(count, ordering: .relaxed)
             report?.sent(self, count)
         }
+    }
+
+    /// What a relay has received and sent here. The totals are of what clients sent and were sent.
+    func note(relayed received: Relay.Flow, _ sent: Relay.Flow) {
+        receivedBytes.store(Int(clamping: received.bytes), ordering: .relaxed)
+        messageCount.store(Int(clamping: received.messages), ordering: .relaxed)
+        sentBytes.store(Int(clamping: sent.bytes), ordering: .relaxed)
+        if client == nil { report?.count(received: received, sent: sent) }
     }
 
     func accepted(on endpoint: String) { report?.accepted(self, on: endpoint) }

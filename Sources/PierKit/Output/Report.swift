@@ -20,6 +20,7 @@ final class Report: Sendable {
     let trace: Trace?
     private let sink: Sink
     private let clock = EventClock()
+    private let connections = Atomic<Int>(0)
     private let clients = Atomic<Int>(0)
     private let received = Atomic<Int>(0)
     private let sent = Atomic<Int>(0)
@@ -66,12 +67,34 @@ final class Report: Sendable {
 
     // MARK: The command
 
-    func listening(_ endpoint: String, _ service: String) {
+    func listening(_ address: SocketAddress, for transport: Endpoint.Transport, _ service: String) {
+        let endpoint = address.described(for: transport)
         tell("listening \(endpoint)", "listening", [("endpoint", .string(endpoint)), ("service", .string(service))])
+        if address.isLoopback { return }
+        let isSentTo = transport.carriesDatagrams
+        warning(
+            text(
+                "\(address) is public: whoever reaches this machine can \(isSentTo ? "send to it" : "connect")",
+                "\(address) 是公开的：能访问这台机器的人都能\(isSentTo ? "发送" : "连接")"))
     }
 
     func warning(_ words: String) {
         tell(text("warning: ", "警告：") + words, "warning", [("message", .string(words))])
+    }
+
+    /// Tells that descriptors ran out.
+    func shortage(_ error: SocketError) {
+        let sentence = Failure(error).sentence ?? ""
+        warning(text("\(sentence); clients queue until others have left", "\(sentence)；新的客户端要排队，直到有别的离开"))
+    }
+
+    /// Tells that an endpoint has as many clients as it may.
+    func full(_ listener: Listener, _ count: Int) {
+        let address = listener.address
+        warning(
+            text(
+                "\(address): \(count) clients, which is the limit; others queue until one has left (see --max-clients)",
+                "\(address)：\(count) 个客户端，已到上限；其他的要排队，直到有一个离开（见 --max-clients）"))
     }
 
     /// Tells the user something that is neither fault nor danger.
@@ -124,8 +147,18 @@ final class Report: Sendable {
 
     // MARK: One connection
 
-    /// The number of a new connection, counted from 1.
-    func number() -> Int { clients.add(1, ordering: .relaxed).newValue }
+    /// The number of a new connection, counted from 1; the totals count those of clients.
+    func number(isClient: Bool) -> Int {
+        if isClient { clients.add(1, ordering: .relaxed) }
+        return connections.add(1, ordering: .relaxed).newValue
+    }
+
+    /// Adds to the totals what went by without being told.
+    func count(received: Relay.Flow, sent: Relay.Flow) {
+        self.received.add(Int(clamping: received.bytes), ordering: .relaxed)
+        messages.add(Int(clamping: received.messages), ordering: .relaxed)
+        self.sent.add(Int(clamping: sent.bytes), ordering: .relaxed)
+    }
 
     func accepted(_ who: Account, on endpoint: String) {
         let members = who.members + [("endpoint", .string(endpoint))]

@@ -11,6 +11,21 @@ enum Limits {
 
     static let mostThreads = 1000
 
+    /// How many clients each of some endpoints relays: each needs a descriptor for itself and one for its target.
+    static func relayed(endpoints: Int) -> Int { max(1, clients(.tasks, endpoints: endpoints) / 2) }
+
+    static let relayedHelp: String = {
+        let number =
+            isForThisMachine
+            ? text(
+                "\(relayed(endpoints: 1)) here, half of what the limit on open files leaves",
+                "这里是 \(relayed(endpoints: 1))，是打开文件数的限制所剩的一半")
+            : text("half of what the limit on open files leaves", "打开文件数的限制所剩的一半")
+        return text(
+            "How many clients are relayed at once; more queue (default: \(number); several endpoints share them).",
+            "同时转接多少客户端，更多的要排队（默认：\(number)；几个端点平分）。")
+    }()
+
     /// Asked once: the number depends on what is open at the moment.
     static let clientsHelp: String = {
         // What is written to a file is read elsewhere, where another limit holds.

@@ -6,34 +6,36 @@ final class Server: Sendable {
     let service: Serve.ServiceName
     let model: Model
     let loops: Int
-    let grace: Duration?
     let settings: [Serve.Settings]
     let output: Sink
     let report: Report
     private let shortages = Seldom()
     private let fullness = Seldom()
-    private let events = Events()
+    private let course: Course
     private let stops = Lock<[@Sendable () -> Void]>([])
 
     init(_ command: Serve) throws(Failure) {
         service = command.service
         model = command.model
         loops = command.loops?.value ?? EventLoopGroup.processors
-        grace = command.grace.duration
         settings = try command.settings()
-        let events = events
-        output = Sink(waitingFor: 1) { events.post(.outputFailed($0)) }
+        let course = Course(grace: command.grace.duration)
+        output = Sink(waitingFor: 1) { course.events.post(.outputFailed($0)) }
+        self.course = course
         report = Report(command.reporting.form, isTraced: command.reporting.trace)
     }
 
     func run() throws {
-        Signals.watch { [events] in events.post(.signal($0)) }
+        course.watchSignals()
         try report.concluding {
             let opened = try open()
             // Whatever happens from here on, no path of ours stays behind.
             defer { opened.close() }
-            try start(opened) { [events] in events.post(.ended($0)) }
-            try wait(for: opened)
+            try start(opened, ended: course.ended)
+            try course.wait(writing: output) {
+                opened.stop()
+                for stop in stops.withLock({ $0 }) { stop() }
+            }
         }
     }
 
@@ -47,13 +49,7 @@ final class Server: Sendable {
         for setting in settings {
             do throws(SocketError) {
                 let address = try opened.add(setting, report.trace)
-                report.listening(address.described(for: setting.endpoint.transport), service.rawValue)
-                if !address.isLoopback {
-                    report.warning(
-                        text(
-                            "\(address) is public: whoever reaches this machine can \(setting.endpoint.transport.carriesDatagrams ? "send to it" : "connect")",
-                            "\(address) 是公开的：能访问这台机器的人都能\(setting.endpoint.transport.carriesDatagrams ? "发送" : "连接")"))
-                }
+                report.listening(address, for: setting.endpoint.transport, service.rawValue)
             } catch {
                 opened.close()
                 throw Failure(error)
@@ -76,53 +72,6 @@ final class Server: Sendable {
         } catch {
             opened.close()
             throw Failure(error)
-        }
-    }
-
-    /// Waits for the end; returns when all went well. What was shown is written out first: within the grace, or at the
-    /// second signal at once, as far as somebody reads it.
-    private func wait(for opened: Opened) throws {
-        var deadline = Deadline.never
-        var signal: Int32 = 0
-        while true {
-            switch events.next(until: deadline) {
-            case .signal(let number) where signal == 0:
-                signal = number
-                opened.stop()
-                for stop in stops.withLock({ $0 }) { stop() }
-                if let grace { deadline = .after(grace) }
-            case nil, .signal:
-                try? output.flush(until: .after(.milliseconds(100)))
-                throw ExitStatus.signal(signal)
-            case .outputFailed(let error):
-                throw Failure(output: error)
-            case .flushFailed(let failure):
-                throw failure
-            case .ended(let error?):
-                try? output.flush(until: .after(.seconds(1)))
-                throw Failure(error)
-            case .ended(nil):
-                return try finishOutput(until: deadline == .never ? .after(.seconds(5)) : deadline)
-            }
-        }
-    }
-
-    /// Writes out what was shown; a signal meanwhile is the second one.
-    private func finishOutput(until deadline: Deadline) throws {
-        let isOut = Threads.start("flush") { [output, events] in
-            do throws(Failure) {
-                try output.flush(until: deadline)
-                events.post(.ended(nil))
-            } catch {
-                events.post(.flushFailed(error))
-            }
-        }
-        guard isOut else { return try output.flush(until: deadline) }
-        switch events.next(until: .never) {
-        case .signal(let number): throw ExitStatus.signal(number)
-        case .outputFailed(let error): throw Failure(output: error)
-        case .flushFailed(let failure): throw failure
-        case .ended, nil: return
         }
     }
 
@@ -174,19 +123,13 @@ final class Server: Sendable {
     /// Tells that an endpoint serves as many clients as it may.
     func tellFull(_ listener: Listener, _ settings: Serve.Settings) {
         guard fullness.isTime else { return }
-        let (address, count) = (listener.address, settings.maxClients)
-        report.warning(
-            text(
-                "\(address): \(count) clients, which is the limit; others queue until one has left (see --max-clients)",
-                "\(address)：\(count) 个客户端，已到上限；其他的要排队，直到有一个离开（见 --max-clients）"))
+        report.full(listener, settings.maxClients)
     }
 
     /// Tells that descriptors ran out.
     @Sendable
     func tellShortage(_ error: SocketError) {
         guard shortages.isTime else { return }
-        let sentence = Failure(error).sentence ?? ""
-        report.warning(
-            text("\(sentence); clients queue until others have left", "\(sentence)；新的客户端要排队，直到有别的离开"))
+        report.shortage(error)
     }
 }

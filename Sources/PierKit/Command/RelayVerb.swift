@@ -1,0 +1,198 @@
+internal import ArgumentParser
+internal import SocketCore
+internal import Sockets
+
+/// `pier relay LISTEN TARGET…`
+struct RelayVerb: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "relay",
+        abstract: text(
+            "Joins every client of one endpoint to a connection of its own to another.",
+            "把一个端点的每个客户端接到通往另一个端点的连接上，每个客户端一个。"),
+        discussion: text(
+            """
+            What comes from either side is sent on to the other. Each direction ends by itself: the end of one is passed on, \
+            and the other goes on. A reset is passed on as a reset, once all that came before it has arrived.
+
+            With several targets each client gets the next one in turn, and where that refuses, the one after it. When none \
+            takes it they are tried again as --retry says; until then nothing of what the client sends is lost. Endpoints to \
+            listen on take the flags \(listenKeys.joined(separator: ", ")) behind a ?, targets \(targetKeys.joined(separator: ", ")).
+
+            A client that does not read delays no other, and is held back itself: see --receive-size. The first SIGINT or \
+            SIGTERM stops accepting and lets what is under way finish; the second ends at once.
+            """,
+            """
+            任何一边来的内容都发给另一边。每个方向自己结束：一边的结束会传给另一边，而另一个方向继续进行。\
+            重置也会作为重置传过去，不过要等之前的内容都送到。
+
+            有几个目标时，客户端轮流使用；拒绝的就换下一个。都不接受时按 --retry 再试；在那之前，客户端发送的内容不会丢失。\
+            监听的端点的 ? 后面可以写这些参数：\(listenKeys.joined(separator: "、"))；目标：\(targetKeys.joined(separator: "、"))。
+
+            不读取的客户端不会拖慢别人，只会挡住自己：见 --receive-size。第一个 SIGINT 或 SIGTERM \
+            停止接受新的客户端，让正在进行的结束；第二个立即结束。
+            """))
+
+    static let examples = [
+        Example(
+            "pier relay :8080 127.0.0.1:80",
+            text("a port of this machine, reached by another", "把本机的一个端口转到另一个")),
+        Example(
+            "pier relay /run/app.sock db1:5432 db2:5432 --retry forever",
+            text("a Unix socket in front of two servers, in turn", "一个 Unix 套接字，后面轮流使用两台服务器")),
+    ]
+
+    static let listenKeys = ["backlog", "receive-size", "max-clients", "idle-timeout"]
+    static let targetKeys = ["timeout", "ipv4", "ipv6", "source"]
+
+    @Argument(
+        help: ArgumentHelp(
+            text(
+                "Where to listen: HOST:PORT, :PORT for every address, a path; port 0 is a free port.",
+                "在哪里监听：HOST:PORT，:PORT 表示所有地址，或者路径；端口 0 表示任意一个空闲端口。"),
+            valueName: text("listen", "监听")), completion: .file())
+    var listen: String
+
+    @Argument(
+        help: ArgumentHelp(
+            text(
+                "Where to: HOST:PORT, :PORT on this machine, a path; several are used in turn.",
+                "连接到哪里：HOST:PORT，:PORT 表示本机，或者路径；有几个就轮流使用。"),
+            valueName: text("targets", "目标")), completion: .file())
+    var targets: [String]
+
+    @Option(help: ArgumentHelp(text("Another endpoint to listen on; may be repeated.", "另一个监听的端点；可以写多次。")))
+    var also: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            text("How many event loops (default: one for each processor).", "有多少个事件循环（默认：每个处理器一个）。")))
+    var loops: Count?
+
+    @Option(help: ArgumentHelp(text("How many clients may queue until they are accepted.", "最多有多少客户端排队等待被接受。")))
+    var backlog = Count(Listener.defaultBacklog)
+
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "How many bytes are received at once. A side that does not read holds at the most so many of each direction, besides the kernel's buffers, and about 4 KB for both connections' tasks.",
+                "一次最多接收多少字节。不读取的一边在每个方向最多占用这么多，此外是内核的缓冲区，以及两个连接的任务约 4 KB。")))
+    var receiveSize = Count(65536)
+
+    @Option(help: ArgumentHelp(Limits.relayedHelp))
+    var maxClients: Count?
+
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "How long both directions may be silent before the client and its target are closed (at the latest after twice that); or off.",
+                "两个方向都沉默多久之后，关闭客户端和它的目标（最迟两倍的时间）；或者写 off。")))
+    var idleTimeout = TimeSpan(nil)
+
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "How long resolving a target and connecting to it may take; or off.", "解析目标并连接它最多用多长时间；或者写 off。")))
+    var timeout = TimeSpan(.seconds(10))
+
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "How often the targets are tried again when none takes a client: a number, or forever.",
+                "所有目标都不接受时再试多少次：一个数字，或者 forever（一直试）。")))
+    var retry = Retries(0)
+
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "How long to wait before trying again: the shortest and the longest time; each wait is up to twice as long as the last, by chance.",
+                "再试之前等多久：最短和最长的时间；每次等待最长是上一次的两倍，长短随机。")))
+    var backoff = Backoff()
+
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "After how long a silence either side's system is asked whether it is still there, over TCP; or off.",
+                "沉默多久之后，询问任何一边的系统是否还在（TCP）；或者写 off。")))
+    var keepAlive = TimeSpan(.seconds(60))
+
+    @OptionGroup var reporting: Reporting
+
+    @Option(
+        help: ArgumentHelp(
+            text("How long clients may take to finish after the first signal.", "第一个信号之后，客户端有多长时间来结束。")))
+    var grace = TimeSpan(.seconds(5))
+
+    @Flag(
+        name: [.customShort("4"), .customLong("ipv4")],
+        help: ArgumentHelp(text("Connect over IPv4 only.", "只通过 IPv4 连接。")))
+    var ipv4 = false
+
+    @Flag(
+        name: [.customShort("6"), .customLong("ipv6")],
+        help: ArgumentHelp(text("Connect over IPv6 only.", "只通过 IPv6 连接。")))
+    var ipv6 = false
+
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "Which of this machine's addresses to come from: ADDRESS or ADDRESS:PORT.",
+                "使用本机的哪个地址作为源地址：ADDRESS 或 ADDRESS:PORT。")))
+    var source: Source?
+
+    func run() throws {
+        try RelayServer(self).run()
+    }
+
+    /// What holds for the clients of one endpoint.
+    struct Settings: Sendable {
+        let endpoint: Endpoint
+        let backlog: Int
+        let receiveSize: Int
+        let maxClients: Int
+        let idleTimeout: Duration?
+    }
+
+    /// The endpoints to listen on: the flags, or what an endpoint says otherwise.
+    func settings() throws(Failure) -> [Settings] {
+        let most = Count(Limits.relayed(endpoints: 1 + also.count))
+        var all: [Settings] = []
+        for words in [listen] + also {
+            let endpoint = try parsedEndpoint(words, keys: Self.listenKeys)
+            try refuseDatagrams(endpoint)
+            do throws(SocketError) { try Listener.check(endpoint) } catch { throw Failure(error) }
+            all.append(
+                Settings(
+                    endpoint: endpoint,
+                    backlog: try value(of: "backlog", in: endpoint, else: backlog, Count.hint).value,
+                    receiveSize: try value(of: "receive-size", in: endpoint, else: receiveSize, Count.hint).value,
+                    maxClients: try value(of: "max-clients", in: endpoint, else: maxClients ?? most, Count.hint).value,
+                    idleTimeout: try value(of: "idle-timeout", in: endpoint, else: idleTimeout, TimeSpan.hint).duration)
+            )
+        }
+        return all
+    }
+
+    /// Where to connect to, each as the flags or the endpoint itself say.
+    func destinations() throws(Failure) -> [Destination] {
+        var all: [Destination] = []
+        for words in targets {
+            let endpoint = try parsedEndpoint(words, keys: Self.targetKeys)
+            try refuseDatagrams(endpoint)
+            let (source, family) = try origin(for: endpoint, ipv4: ipv4, ipv6: ipv6, source: source)
+            all.append(
+                Destination(
+                    endpoint: endpoint, source: source, family: family,
+                    timeout: try value(of: "timeout", in: endpoint, else: timeout, TimeSpan.hint).duration))
+        }
+        return all
+    }
+
+    private func refuseDatagrams(_ endpoint: Endpoint) throws(Failure) {
+        guard endpoint.transport.carriesDatagrams else { return }
+        throw Failure(
+            .usage,
+            text(
+                "\(endpoint): relay joins streams: tcp://HOST:PORT or unix:PATH",
+                "\(endpoint)：relay 连接的是字节流：tcp://HOST:PORT 或 unix:PATH"))
+    }
+}

@@ -1,0 +1,58 @@
+internal import Loops
+internal import Sockets
+internal import Synchronization
+
+/// Where a client may be joined to, and how to get there.
+struct Destination: Sendable {
+    let endpoint: Endpoint
+    let source: SocketAddress?
+    let family: AddressFamily?
+    let timeout: Duration?
+
+    func connect(_ trace: Trace?) async throws(SocketError) -> Connection {
+        try await Connection(to: endpoint, from: source, family: family, timeout: timeout, trace: trace)
+    }
+}
+
+/// The targets of a relay: each client gets the next one in turn, and where that refuses, the one after it.
+final class Targets: Sendable {
+    private let all: [Destination]
+    private let retry: Retries
+    private let backoff: Backoff
+    private let next = Atomic<Int>(0)
+
+    init(_ all: [Destination], retry: Retries, backoff: Backoff) {
+        self.all = all
+        self.retry = retry
+        self.backoff = backoff
+    }
+
+    /// A connection to the first that takes it. `onRefusal` is told of each try that failed.
+    ///
+    /// Waits as long as connecting and all further tries take, or until `isWanted` says no more. Throws the last failure.
+    func connect(
+        _ trace: Trace?, isWanted: () -> Bool, onRefusal: (Destination, SocketError) -> Void
+    ) async throws(SocketError) -> (Connection, Destination) {
+        let start = next.wrappingAdd(1, ordering: .relaxed).oldValue
+        var pause = backoff.shortest
+        var round = 0
+        while true {
+            var last = SocketError(.connect, .closed)
+            for step in 0..<all.count {
+                // The remainder of a number that may have wrapped, as one that is none of these numbers.
+                let target = all[Int(UInt(bitPattern: start &+ step) % UInt(all.count))]
+                do throws(SocketError) {
+                    return (try await target.connect(trace), target)
+                } catch {
+                    if error.cause == .cancelled { throw error }
+                    onRefusal(target, error)
+                    last = error
+                }
+            }
+            guard retry.allows(round), isWanted() else { throw last }
+            round += 1
+            _ = try await Bell().wait(until: .after(pause * Double.random(in: 0.5...1)), .connect)
+            pause = min(pause * 2, backoff.longest)
+        }
+    }
+}
