@@ -92,7 +92,7 @@ static void read_control(struct msghdr *header, struct csockets_datagram *out) {
                 static const unsigned char prefix[12] = {[10] = 0xff, [11] = 0xff};
                 out->local_family = AF_INET6;
                 memcpy(out->local, prefix, sizeof prefix);
-                memcpy(out->local + sizeof prefix, &info.ipi_spec_dst, sizeof info.ipi_spec_dst);
+                memcpy((char *)out->local + sizeof prefix, &info.ipi_spec_dst, sizeof info.ipi_spec_dst);
             } else {
                 out->local_family = AF_INET;
                 memcpy(out->local, &info.ipi_spec_dst, sizeof info.ipi_spec_dst);

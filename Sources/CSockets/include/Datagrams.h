@@ -16,7 +16,7 @@ struct csockets_datagram {
     int is_truncated;             // the room was too small, and the rest is gone
     int hops;                     // IP_TTL or IPV6_HOPLIMIT, or -1 where it is not told or not to be set
     int local_family;             // AF_INET or AF_INET6 where `local` is told or to be set, or 0
-    uint8_t local[16];            // this machine's address that it came to, and so the one to answer from
+    uint64_t local[2];            // the bytes of this machine's address that it came to, and so the one to answer from
     uint32_t local_interface;     // by which that is reached, where the address alone does not say it, or 0
     int is_to_group;              // it was sent to a multicast group, where `local` is told
     int64_t overflows;            // SO_RXQ_OVFL: how many were dropped so far for want of room, or -1 where it is not told

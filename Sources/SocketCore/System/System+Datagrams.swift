@@ -18,7 +18,7 @@ extension System {
     /// `takesControl` the kernel tells what comes beside the bytes; a Unix peer could then send descriptors too.
     package static func receiveDatagrams(
         _ descriptor: CInt, atMost most: Int, room: Int, takesControl: Bool,
-        _ take: (borrowing ReceivedDatagram) -> Void
+        _ take: (consuming ReceivedDatagram) -> Void
     ) throws(Errno) -> Attempt<ReceivedBatch> {
         // No more than there are bytes for: a call that gave all it could must not look as if no more had come.
         let most = min(most, mostDatagrams, max(1, Int(CSOCKETS_BATCH_BYTES) / max(room, 1)))
@@ -28,12 +28,13 @@ extension System {
             return Int(csockets_receive_datagrams(descriptor, CInt(clamping: $0), max(room, 1), takesControl ? 1 : 0))
         }
         guard case .done(let count) = attempt else { return .wait(.receive) }
-        var raw = csockets_datagram()
+        var (raw, overflows) = (csockets_datagram(), UInt32?.none)
         for index in 0..<count {
             csockets_received_datagram(CInt(clamping: index), &raw)
+            if raw.overflows >= 0 { overflows = UInt32(truncatingIfNeeded: raw.overflows) }
             take(ReceivedDatagram(raw))
         }
-        return .done(ReceivedBatch(count: count, isAll: count < limit))
+        return .done(ReceivedBatch(count: count, isAll: count < limit, overflows: overflows))
     }
 
     /// What one call has received.
@@ -41,29 +42,27 @@ extension System {
         package let count: Int
         /// Whether the call stopped because no more had come: fewer came than there was room for.
         package let isAll: Bool
+        /// How many the kernel had dropped so far because the socket's queue was full, where it tells (SO_RXQ_OVFL).
+        package let overflows: UInt32?
     }
 
     /// One datagram where the kernel has put it.
     package struct ReceivedDatagram: ~Copyable {
-        private let raw: csockets_datagram
+        package let bytes: UnsafeRawBufferPointer
+        package let isTruncated: Bool
+        /// Whose it is; a Unix sender without a name is `unnamed`.
+        package let sender: SocketAddress
+        package let passage: Passage
 
         init(_ raw: csockets_datagram) {
-            self.raw = raw
-        }
-
-        package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: raw.bytes, count: raw.length) }
-        package var isTruncated: Bool { raw.is_truncated != 0 }
-        /// Whose it is; a Unix sender without a name is `unnamed`.
-        package var sender: SocketAddress {
-            SocketAddress(kernel: UnsafeRawBufferPointer(start: raw.peer, count: Int(raw.peer_length))) ?? .unnamed
-        }
-        package var passage: Passage {
-            Passage(
+            bytes = UnsafeRawBufferPointer(start: raw.bytes, count: raw.length)
+            isTruncated = raw.is_truncated != 0
+            sender =
+                SocketAddress(kernel: UnsafeRawBufferPointer(start: raw.peer, count: Int(raw.peer_length))) ?? .unnamed
+            passage = Passage(
                 hops: raw.hops, isToGroup: raw.is_to_group != 0, localFamily: raw.local_family, local: raw.local,
                 interface: raw.local_interface)
         }
-        /// How many the kernel had dropped so far because the socket's queue was full, where it tells (SO_RXQ_OVFL).
-        package var overflows: UInt32? { raw.overflows < 0 ? nil : UInt32(truncatingIfNeeded: raw.overflows) }
     }
 
     /// How a datagram came here, or is to leave: what the kernel tells and takes beside its bytes.
@@ -73,18 +72,14 @@ extension System {
         /// Whether it was sent to a multicast group, as far as the socket tells.
         package let isToGroup: Bool
         /// This machine's address that it came to: an answer from another would be a stranger's (IP_PKTINFO).
-        fileprivate var localFamily: CInt
-        fileprivate var local: RawAddress
+        fileprivate let localFamily: CInt
+        /// Its bytes as the kernel has them, in two words: sixteen of a byte each would be copied one by one.
+        fileprivate let local: (UInt64, UInt64)
         /// By which interface that is reached, for an IPv6 address of one link, or else 0.
-        fileprivate var interface: UInt32
-
-        package typealias RawAddress = (
-            UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8,
-            UInt8
-        )
+        fileprivate let interface: UInt32
 
         fileprivate init(
-            hops: CInt, isToGroup: Bool, localFamily: CInt, local: RawAddress, interface: UInt32
+            hops: CInt, isToGroup: Bool, localFamily: CInt, local: (UInt64, UInt64), interface: UInt32
         ) {
             self.hops = hops
             self.isToGroup = isToGroup
@@ -114,22 +109,7 @@ extension System {
 
         /// As the kernel does by itself.
         package static let usual = Passage(
-            hops: -1, isToGroup: false, localFamily: 0, local: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
-            interface: 0)
-    }
-
-    /// A datagram that is to be sent; without an address, to the peer of a connected socket.
-    package struct Outgoing {
-        let bytes: UnsafeRawBufferPointer
-        let address: SocketAddress?
-        let passage: Passage
-
-        /// The bytes must stay where they are until the call has been made.
-        package init(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: Passage = .usual) {
-            self.bytes = bytes
-            self.address = address
-            self.passage = passage
-        }
+            hops: -1, isToGroup: false, localFamily: 0, local: (0, 0), interface: 0)
     }
 
     /// Datagrams that are to be sent together, written down as the kernel takes them; at most `mostDatagrams`.
@@ -144,8 +124,10 @@ extension System {
         deinit { csockets_free_batch(raw) }
 
         /// Writes a datagram down at a place. Its bytes must stay where they are until it has been sent.
-        package borrowing func put(_ datagram: Outgoing, at index: Int) throws(Errno) {
-            try System.put(datagram, into: raw, at: index)
+        package borrowing func put(
+            _ bytes: UnsafeRawBufferPointer, to address: SocketAddress, by passage: Passage, at index: Int
+        ) throws(Errno) {
+            try System.put(bytes, to: address, by: passage, into: raw, at: index)
         }
 
         /// To whom the datagram at a place is to be sent.
@@ -165,21 +147,26 @@ extension System {
         }
     }
 
-    /// Sends one datagram (`sendmmsg(2)`).
-    package static func sendDatagram(_ descriptor: CInt, _ datagram: Outgoing) throws(Errno) -> Attempt<Int> {
+    /// Sends one datagram; without an address, to the peer of a connected socket (`sendmmsg(2)`).
+    package static func sendDatagram(
+        _ descriptor: CInt, _ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: Passage = .usual
+    ) throws(Errno) -> Attempt<Int> {
         guard let batch = csockets_thread_batch() else { throw .noMemory }
-        try put(datagram, into: batch, at: 0)
+        try put(bytes, to: address, by: passage, into: batch, at: 0)
         return try sendDatagrams(descriptor, of: batch, from: 0, count: 1)
     }
 
-    private static func put(_ datagram: Outgoing, into batch: OpaquePointer, at index: Int) throws(Errno) {
-        let (passage, number) = (datagram.passage, CInt(clamping: index))
+    private static func put(
+        _ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: Passage, into batch: OpaquePointer,
+        at index: Int
+    ) throws(Errno) {
+        let number = CInt(clamping: index)
         var room = 0
         guard let peer = csockets_peer_place(batch, number, &room) else { throw .invalidArgument }
         // Where the kernel will read it: there is no copy of it to be made.
-        let length = datagram.address.map { $0.write(into: UnsafeMutableRawBufferPointer(start: peer, count: room)) }
+        let length = address.map { $0.write(into: UnsafeMutableRawBufferPointer(start: peer, count: room)) }
         var entry = csockets_datagram(
-            bytes: datagram.bytes.baseAddress, length: datagram.bytes.count,
+            bytes: bytes.baseAddress, length: bytes.count,
             peer: length == nil ? nil : UnsafePointer(peer.assumingMemoryBound(to: sockaddr.self)),
             peer_length: socklen_t(length ?? 0), is_truncated: 0, hops: passage.hops,
             local_family: passage.localFamily, local: passage.local, local_interface: passage.interface,

@@ -26,8 +26,7 @@ struct AnswerBatch: ~Copyable {
         guard written != nil, !isFull, answer.count <= DatagramSocket.largestUDP else { return false }
         do throws(Errno) {
             // Safety: an array's storage stays where it is for as long as the array, which is kept here, is not changed.
-            let outgoing = System.Outgoing(pointer(to: answer.span.bytes), to: address, by: passage)
-            try written?.put(outgoing, at: bytes.count)
+            try written?.put(pointer(to: answer.span.bytes), to: address, by: passage, at: bytes.count)
         } catch {
             return false
         }

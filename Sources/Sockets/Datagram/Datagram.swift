@@ -26,13 +26,12 @@ public struct Datagram: Sendable, Hashable {
         passage = entry.passage
     }
 
-    init(_ received: borrowing System.ReceivedDatagram, upTo count: Int) {
+    init(_ received: consuming System.ReceivedDatagram, upTo count: Int) {
         let all = received.bytes
-        bytes = Array(
-            UnsafeBufferPointer(
-                start: all.baseAddress?.assumingMemoryBound(to: UInt8.self), count: min(max(0, count), all.count)))
+        let kept = UnsafeRawBufferPointer(start: all.baseAddress, count: min(max(0, count), all.count))
+        bytes = Array(kept)
         sender = received.sender
-        isTruncated = received.isTruncated || all.count > bytes.count
+        isTruncated = received.isTruncated || kept.count < all.count
         passage = received.passage
     }
 
@@ -87,7 +86,7 @@ struct DatagramsAhead {
 
     var isEmpty: Bool { entries.isEmpty }
 
-    mutating func append(_ received: borrowing System.ReceivedDatagram) {
+    mutating func append(_ received: consuming System.ReceivedDatagram) {
         bytes.append(contentsOf: received.bytes)
         entries.append(
             Entry(

@@ -70,9 +70,11 @@ private final class DatagramAnswerer: DatagramServing {
                 return
             }
             // Those that go alone go last, so what follows one of them must not overtake it.
-            guard gathers, alone.isEmpty else { return alone.append((answer, datagram)) }
-            guard let passage = datagram.answer else { return }
-            if !answers.put(answer, to: datagram.sender, by: passage) { alone.append((answer, datagram)) }
+            if gathers, alone.isEmpty {
+                guard let passage = datagram.answer else { return }
+                if answers.put(answer, to: datagram.sender, by: passage) { return }
+            }
+            alone.append((answer, datagram))
         } finishBatch: { count in
             if !answers.isEmpty {
                 if let error = await socket.sendBatch({ answers.send($0) { refused($1, $2) } }) {

@@ -51,18 +51,14 @@ extension DatagramSocket {
 
     /// All that one system call gets; how many that were.
     func attemptReceiveBatch(
-        _ fd: CInt, _ take: (borrowing System.ReceivedDatagram) -> Void
+        _ fd: CInt, _ take: (consuming System.ReceivedDatagram) -> Void
     ) throws(Errno) -> Attempt<Int> {
-        let isUDP = transport == .udp
         let attempt = try System.receiveDatagrams(
-            fd, atMost: System.mostDatagrams, room: largestReceive, takesControl: isUDP
-        ) { received in
-            if isUDP { note(overflows: received.overflows) }
-            take(received)
-        }
+            fd, atMost: System.mostDatagrams, room: largestReceive, takesControl: transport == .udp, take)
         switch attempt {
         case .wait(let direction): return .wait(direction)
         case .done(let batch):
+            if let told = batch.overflows { note(overflows: told) }
             // Fewer than there was room for: none was left, and what comes makes an edge. But where several came at once,
             // more are likely to have come by the next call, and to try costs less than to ask the poller first.
             waitable.isDrained = batch.isAll && batch.count == 1

@@ -157,8 +157,7 @@ extension DatagramSocket {
         _ fd: CInt, _ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: System.Passage
     ) throws(Errno) -> Attempt<Bool> {
         do throws(Errno) {
-            let datagram = System.Outgoing(bytes, to: address, by: passage)
-            switch try System.sendDatagram(fd, datagram) {
+            switch try System.sendDatagram(fd, bytes, to: address, by: passage) {
             case .done: return .done(true)
             case .wait where transport == .unixDatagram && remoteAddress == nil: return .done(false)
             case .wait(let direction): return .wait(direction)

@@ -156,8 +156,7 @@ public final class DatagramSocket: Sendable {
     }
 
     /// Takes what the kernel told of its drops into account. By the holder of the receive turn.
-    func note(overflows: UInt32?) {
-        guard let overflows else { return }
+    func note(overflows: UInt32) {
         let before = overflowsTold.exchange(overflows, ordering: .relaxed)
         overflowsInAll.wrappingAdd(Int(overflows &- before), ordering: .relaxed)
     }
