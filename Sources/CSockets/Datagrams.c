@@ -21,6 +21,9 @@ struct csockets_batch {
 struct batches {
     struct csockets_batch in, out;
     char *bytes;  // of those received; mapped lazily by the system: only what datagrams have filled is resident
+    // The places of `in` from `filled` up to `ready` are as a call with this room needs them: most calls fill few.
+    size_t room;
+    int takes_control, ready, filled;
 };
 
 // A thread's own: what one call receives is copied out before the next.
@@ -53,23 +56,35 @@ static struct batches *thread_batches(void) {
     return mine = batches;
 }
 
+static void make_place(struct batches *batches, int i) {
+    struct csockets_batch *batch = &batches->in;
+    batch->parts[i] = (struct iovec){batches->bytes + (size_t)i * batches->room, batches->room};
+    batch->headers[i].msg_hdr = (struct msghdr){
+        .msg_name = &batch->names[i], .msg_namelen = sizeof batch->names[i],
+        .msg_iov = &batch->parts[i], .msg_iovlen = 1,
+        .msg_control = batches->takes_control ? batch->control[i] : 0,
+        .msg_controllen = batches->takes_control ? CONTROL : 0,
+    };
+}
+
 int csockets_receive_datagrams(int fd, int most, size_t room, int takes_control) {
     struct batches *batches = thread_batches();
     if (!batches) return -1;
-    struct csockets_batch *batch = &batches->in;
     if (room > CSOCKETS_BATCH_BYTES) room = CSOCKETS_BATCH_BYTES;
     size_t slots = CSOCKETS_BATCH_BYTES / (room ? room : 1);
     if (most > CSOCKETS_BATCH) most = CSOCKETS_BATCH;
     if ((size_t)most > slots) most = (int)slots;
-    for (int i = 0; i < most; i++) {
-        batch->parts[i] = (struct iovec){batches->bytes + (size_t)i * room, room};
-        batch->headers[i].msg_hdr = (struct msghdr){
-            .msg_name = &batch->names[i], .msg_namelen = sizeof batch->names[i],
-            .msg_iov = &batch->parts[i], .msg_iovlen = 1,
-            .msg_control = takes_control ? batch->control[i] : 0, .msg_controllen = takes_control ? CONTROL : 0,
-        };
+    if (room != batches->room || takes_control != batches->takes_control) {
+        batches->room = room;
+        batches->takes_control = takes_control;
+        batches->ready = batches->filled = 0;
     }
-    return recvmmsg(fd, batch->headers, (unsigned)most, 0, 0);
+    for (int i = 0; i < batches->filled; i++) make_place(batches, i);
+    for (; batches->ready < most; batches->ready++) make_place(batches, batches->ready);
+    int count = recvmmsg(fd, batches->in.headers, (unsigned)most, 0, 0);
+    // Those that the kernel has not filled it leaves as they are.
+    batches->filled = count < 0 ? 0 : count;
+    return count;
 }
 
 static void read_control(struct msghdr *header, struct csockets_datagram *out) {
