@@ -50,6 +50,8 @@ extension SocketOption where Value == Int {
     public static var sendBuffer: Self { .init(SOL_SOCKET, SO_SNDBUF) }
     /// The size of the kernel's receive buffer in bytes; the kernel doubles what is set (`SO_RCVBUF`).
     public static var receiveBuffer: Self { .init(SOL_SOCKET, SO_RCVBUF) }
+    package static var hops4: Self { .init(CInt(IPPROTO_IP), IP_TTL) }
+    package static var hops6: Self { .init(CInt(IPPROTO_IPV6), IPV6_UNICAST_HOPS) }
     package static var multicastHops4: Self { .init(CInt(IPPROTO_IP), IP_MULTICAST_TTL) }
     package static var multicastHops6: Self { .init(CInt(IPPROTO_IPV6), IPV6_MULTICAST_HOPS) }
     package static var multicastInterface6: Self { .init(CInt(IPPROTO_IPV6), IPV6_MULTICAST_IF) }

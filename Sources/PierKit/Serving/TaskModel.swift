@@ -106,7 +106,7 @@ struct TaskModel {
         } else {
             // To these services a datagram says all there is to say.
             let service = server.service.type
-            try await socket.serveDatagrams(on: group, admits: admits) { datagram in
+            try await socket.serveDatagrams(on: group, asOnlyUser: true, admits: admits) { datagram in
                 service.answer(to: datagram.bytes, fromThisMachine: datagram.sender.isLoopback)
             }
         }

@@ -21,11 +21,23 @@ extension DatagramSocket {
         onError: (@Sendable (SocketAddress, SocketError) -> Void)? = nil,
         _ body: @escaping @Sendable (Datagram) -> [UInt8]?
     ) async throws(SocketError) {
+        try await serveDatagrams(on: loops, asOnlyUser: false, admits: admits, onError: onError, body)
+    }
+
+    /// The same; `asOnlyUser` says that until its close nobody else sends by the socket or changes its options, which may
+    /// then be set to what the answers have in common.
+    @concurrent
+    package func serveDatagrams(
+        on loops: EventLoopGroup?, asOnlyUser: Bool, admits: (@Sendable (SocketAddress) -> Bool)? = nil,
+        onError: (@Sendable (SocketAddress, SocketError) -> Void)? = nil,
+        _ body: @escaping @Sendable (Datagram) -> [UInt8]?
+    ) async throws(SocketError) {
         let group: EventLoopGroup
         if let loops { group = loops } else { group = try EventLoopGroup.shared }
         // Bound to no loop yet, the socket is the first one's that waits for it.
         let loop = waitable.loop ?? group.next()
-        let server = DatagramAnswerer(socket: self, admits: admits, onError: onError, body: body)
+        let server = DatagramAnswerer(
+            socket: self, isOnlyUser: asOnlyUser, admits: admits, onError: onError, body: body)
         try await whileServed(by: server, on: loop) { await server.run() }
     }
 }
@@ -33,6 +45,7 @@ extension DatagramSocket {
 /// One `serveDatagrams` under way.
 private final class DatagramAnswerer: DatagramServing {
     let socket: DatagramSocket
+    let isOnlyUser: Bool
     let admits: (@Sendable (SocketAddress) -> Bool)?
     let onError: (@Sendable (SocketAddress, SocketError) -> Void)?
     let body: @Sendable (Datagram) -> [UInt8]?
@@ -42,10 +55,11 @@ private final class DatagramAnswerer: DatagramServing {
     private static let datagramsPerLook = 64
 
     init(
-        socket: DatagramSocket, admits: (@Sendable (SocketAddress) -> Bool)?,
+        socket: DatagramSocket, isOnlyUser: Bool, admits: (@Sendable (SocketAddress) -> Bool)?,
         onError: (@Sendable (SocketAddress, SocketError) -> Void)?, body: @escaping @Sendable (Datagram) -> [UInt8]?
     ) {
         self.socket = socket
+        self.isOnlyUser = isOnlyUser
         self.admits = admits
         self.onError = onError
         self.body = body
@@ -63,6 +77,7 @@ private final class DatagramAnswerer: DatagramServing {
         // With a trace each send is told of as it happens; a Unix receiver's full queue must hold up only his.
         let gathers = socket.trace == nil && socket.transport == .udp
         var answers = AnswerBatch()
+        var hops = AnswerHops()
         var alone: [(answer: [UInt8], question: Datagram)] = []
         var sinceLook = 0
         return await socket.receiveBatches(for: self) { datagram in
@@ -71,7 +86,8 @@ private final class DatagramAnswerer: DatagramServing {
             }
             // Those that go alone go last, so what follows one of them must not overtake it.
             if gathers, alone.isEmpty {
-                guard let passage = datagram.answer else { return }
+                guard var passage = datagram.answer else { return }
+                if isOnlyUser { hops.lighten(&passage, to: datagram.sender, by: socket) }
                 if answers.put(answer, to: datagram.sender, by: passage) { return }
             }
             alone.append((answer, datagram))
