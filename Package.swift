@@ -78,8 +78,11 @@ if Context.environment["PIER_FUZZ"] != nil {
     }
 }
 
-// What the library's steps cost is counted by `make micro` alone.
+// For `make micro` and `make bench` alone.
 if Context.environment["PIER_BENCHMARKS"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "straight", dependencies: ["Sockets"], path: "Benchmarks/straight", swiftSettings: swift))
     package.targets.append(
         .executableTarget(
             name: "micro",

@@ -85,6 +85,15 @@ def in_swift(product, version):
     return prepare
 
 
+def straight():
+    """Pier's library as the front page uses it: a receive and a send for each message."""
+    need("swift")
+    scratch = machine.BUILD / "straight"
+    make("straight", "swift", "build", "-c", "release", "--static-swift-stdlib", "--product", "straight",
+         "--package-path", machine.BENCHMARKS.parent, "--scratch-path", scratch, PIER_BENCHMARKS="1")
+    return echoing(machine.digest(scratch / "release" / "straight"), scratch / "release" / "straight")
+
+
 def go():
     need("go")
     binary = machine.BUILD / "echo-go"
@@ -124,6 +133,7 @@ def uvloop_version(python):
 
 RIVALS = [
     Contestant("floor", ("tcp", "udp"), floor),
+    Contestant("straight-line", ("tcp",), straight),
     Contestant("nio-handlers", ("tcp", "udp"), in_swift("nio-handlers", "SwiftNIO 2.101.2")),
     Contestant("nio-async", ("tcp",), in_swift("nio-async", "SwiftNIO 2.101.2")),
     Contestant("flyingsocks", ("tcp",), in_swift("flyingsocks", "FlyingFox 0.27.1")),

@@ -22,6 +22,7 @@ UNITS = {
 
 SERVERS = {
     "pier": ["Pier", "Pier"],
+    "straight-line": ["Pier, verb by verb", "Pier，逐条收发"],
     "floor": ["plain C (the floor)", "纯 C（下限）"],
     "go": ["Go net", "Go net"],
     "uvloop": ["Python uvloop", "Python uvloop"],

@@ -11,6 +11,7 @@ extension Scenario {
             echo("echo", idleTimeout: nil, echoStraight),
             echo("echo, idle timeout", idleTimeout: .seconds(3600), echoStraight),
             echo("echo, own buffer", idleTimeout: nil, echoIntoBuffer),
+            echo("echo, forwarded", idleTimeout: .seconds(3600)) { try await $0.forward(to: $0) },
             Scenario(name: "accept and close") { group in
                 let listener = try Listener(on: "127.0.0.1:0")
                 return Running { times in
