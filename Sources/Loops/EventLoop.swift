@@ -12,8 +12,9 @@ internal import SystemPackage
 /// One thread, one poller, many waiting tasks: where a socket's waits end and its tasks run on.
 ///
 /// A loop is a `TaskExecutor`: a task that prefers it runs on its thread, and a wait in it resumes there without changing
-/// threads. It takes turns: a number of jobs, then a look at the sockets (`epoll_wait(2)`), then the timers that are due.
-/// Jobs run in the order they came, but for one that an event resumes: it runs as the event is told. A job that computes for long holds up all others of its loop.
+/// threads. It takes turns: a number of jobs, then a look at the sockets (`epoll_wait(2)`), then some of the objects
+/// that have more to do, then the timers that are due. Jobs run in the order they came, but for one that an event resumes: it
+/// runs as the event is told. A job that computes for long holds up all others of its loop.
 ///
 /// Who may touch what: `local` belongs to the loop's thread alone; all else is atomic or never changes.
 public final class EventLoop: TaskExecutor, @unchecked Sendable {
@@ -25,7 +26,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         /// Whether an event is being told, and no job runs: the job that it resumes may then run at once.
         var isTelling = false
         /// Objects to be called in this turn: they have more to do, and others were to come first.
-        var called: [Waiter] = []
+        var called = Deque<Waiter>()
         /// Whether the jobs' turn is to end now.
         var looksNext = false
         /// Where a job receives before it knows how much there is. What is in it is nobody's after the job.
@@ -35,8 +36,9 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     }
 
     /// So many jobs, then a look at the sockets: clients that always have something to do must not starve the others.
-    private static let jobsPerTurn = 128
-    private static let eventsPerTurn = 256
+    static let jobsPerTurn = 128
+    static let eventsPerTurn = 256
+    static let callsPerTurn = 8
 
     /// The name of the thread.
     public let name: String
@@ -45,16 +47,16 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     let local: UnsafeMutablePointer<Local>
     let poller: Descriptor
     private let alarm: Descriptor
-    private let remote = RemoteQueue()
+    let remote = RemoteQueue()
     /// Whether the loop is about to sleep or asleep, so that a push must ring.
-    private let isSleeping = Atomic<Bool>(false)
-    private let isClosing = Atomic<Bool>(false)
-    private let thread = Atomic<UInt>(0)
-    private let isJoined = Atomic<Bool>(false)
-    private let interposer: Interposer?
+    let isSleeping = Atomic<Bool>(false)
+    let isClosing = Atomic<Bool>(false)
+    let thread = Atomic<UInt>(0)
+    let isJoined = Atomic<Bool>(false)
+    let interposer: Interposer?
 
     /// The tag of the alarm in the poller; a registered socket's tag is never this.
-    private static let alarmTag = UInt64.max
+    static let alarmTag = UInt64.max
 
     /// Starts a loop and its thread.
     ///
@@ -153,140 +155,10 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         if isSleeping.exchange(false, ordering: .sequentiallyConsistent) { writeAlarm() }
     }
 
-    private func writeAlarm() {
+    func writeAlarm() {
         var one: UInt64 = 1
         // Only a full counter could fail, and then the loop is awake.
         _ = withUnsafeBytes(of: &one) { bytes in try? System.write(alarm.rawValue, bytes) }
-    }
-
-    // MARK: The turns
-
-    fileprivate func run() {
-        System.nameThread(name)
-        System.blockPipeSignal()
-        csockets_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
-        let events = UnsafeMutableBufferPointer<epoll_event>.allocate(capacity: Self.eventsPerTurn)
-        while !isClosing.load(ordering: .acquiring) {
-            takeRemoteWork()
-            runJobs(atMost: Self.jobsPerTurn)
-            look(events)
-            callAgain()
-            fireTimers()
-        }
-        end()
-        events.deallocate()
-        csockets_set_current_loop(nil)
-    }
-
-    private func takeRemoteWork() {
-        guard !remote.isEmpty else { return }
-        remote.drain { work in
-            switch work {
-            case .job(let job): local.pointee.jobs.append(job)
-            case .action(let action): action()
-            }
-        }
-    }
-
-    private func runJobs(atMost most: Int) {
-        // The same object that the tasks prefer; with any other the runtime would enqueue each job again and again.
-        let executor = asUnownedTaskExecutor()
-        for _ in 0..<most {
-            guard let job = local.pointee.jobs.popFirst() else { return }
-            job.runSynchronously(on: executor)
-            if local.pointee.looksNext { break }
-        }
-        local.pointee.looksNext = false
-    }
-
-    /// Asks the poller what is ready, sleeping only if there is nothing else to do.
-    private func look(_ events: UnsafeMutableBufferPointer<epoll_event>) {
-        var timeout: CInt = 0
-        if local.pointee.jobs.isEmpty, local.pointee.called.isEmpty {
-            isSleeping.store(true, ordering: .sequentiallyConsistent)
-            // A push from now on rings; one from before now is seen here.
-            if remote.isEmpty && !isClosing.load(ordering: .acquiring) {
-                let next = local.pointee.timers.next
-                timeout = next == .max ? -1 : pollTimeout(until: next, now: System.now)
-            }
-        }
-        let count: Int
-        do throws(Errno) {
-            count = try System.epollWait(poller.rawValue, events, milliseconds: timeout, interposer: interposer)
-        } catch {
-            // EBADF, EFAULT and EINVAL would each be a bug of this file: no peer can cause one.
-            preconditionFailure("epoll_wait: \(error)")
-        }
-        isSleeping.store(false, ordering: .relaxed)
-        local.pointee.now = System.now
-        for index in 0..<count {
-            local.pointee.registry.prefetch(events, after: index, of: count)
-            let event = events[index]
-            if event.data.u64 == Self.alarmTag { continue }
-            // Read out of a class's field only for as long as it takes to find the socket: waking it may change the registry.
-            guard let waitable = local.pointee.registry[event.data.u64] else { continue }
-            local.pointee.isTelling = true
-            waitable.becameReady(event.events)
-            local.pointee.isTelling = false
-        }
-    }
-
-    private func callAgain() {
-        guard !local.pointee.called.isEmpty else { return }
-        let called = local.pointee.called
-        local.pointee.called = []
-        for waiter in called { waiter.resume(.ready) }
-    }
-
-    private func fireTimers() {
-        let now = local.pointee.now
-        while let due = local.pointee.timers.popDue(now: now) {
-            let again = due.fire(now: now)
-            if again != .max { local.pointee.timers.arm(due, at: max(again, now + 1)) }
-        }
-    }
-
-    // MARK: The end
-
-    /// Ends the loop: whatever waits in it fails with `.closed`, its jobs run out, and its thread is joined. Idempotent.
-    ///
-    /// Blocks the thread until the loop's jobs have run out; a second call returns at once. Called on the loop's own thread
-    /// it cannot join; the thread then ends by itself. Corresponds to `pthread_join(3)`.
-    public func close() {
-        isClosing.store(true, ordering: .sequentiallyConsistent)
-        writeAlarm()
-        guard !isJoined.exchange(true, ordering: .acquiringAndReleasing) else { return }
-        let thread = pthread_t(self.thread.load(ordering: .acquiring))
-        if isCurrent { pthread_detach(thread) } else { pthread_join(thread, nil) }
-    }
-
-    /// The last turns: everything that waits is woken (and sees that the loop is closed), and jobs run until none is left.
-    private func end() {
-        var isDrained = false
-        while !isDrained {
-            takeRemoteWork()
-            for waitable in local.pointee.registry.all { waitable.loopClosed() }
-            while let due = local.pointee.timers.popDue(now: .max) { _ = due.fire(now: .max) }
-            // They see that the loop is closed.
-            callAgain()
-            isDrained = local.pointee.jobs.isEmpty
-            // In turns here too: a task that yields may be waiting for what another thread hands in.
-            runJobs(atMost: Self.jobsPerTurn)
-        }
-        // Later pushes are refused from here on. Those that came before it are handed on.
-        var jobs: [UnownedJob] = []
-        remote.drain(closing: true) { work in
-            switch work {
-            case .job(let job): jobs.append(job)
-            case .action(let action): action()
-            }
-        }
-        for waitable in local.pointee.registry.removeAll() { waitable.loopClosed() }
-        while let due = local.pointee.timers.popDue(now: .max) { _ = due.fire(now: .max) }
-        jobs += local.pointee.jobs
-        local.pointee.jobs.removeAll()
-        csockets_set_current_loop(nil)
-        for job in jobs { globalConcurrentExecutor.enqueue(job) }
     }
 }
 

@@ -25,6 +25,7 @@ extension Waitable {
 
     /// Puts a waiter where what it waits for on behalf of a task finds it; or tells why there is nothing to wait for, and
     /// then the waiter is still the caller's.
+    @inline(__always)
     package func park(_ waiter: Waiter, _ direction: Direction, of task: RunningTask) -> Wake? {
         let end = waitEnd(direction)
         side(direction) { $0.waitUntil.store(end, ordering: .releasing) }

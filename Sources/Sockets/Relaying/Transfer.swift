@@ -64,9 +64,11 @@ final class Transfer: @unchecked Sendable {
 
     /// Nil unless both connections belong to the loop on which this task runs.
     init?(from source: Connection, to destination: Connection, upTo most: Int, counting flow: Relay.Flow?) {
-        guard let loop = EventLoop.current, source.waitable.loop === loop, destination.waitable.loop === loop else {
-            return nil
-        }
+        guard let loop = EventLoop.current else { return nil }
+        // Who has not waited yet belongs to none.
+        source.waitable.adopt(loop)
+        destination.waitable.adopt(loop)
+        guard source.waitable.loop === loop, destination.waitable.loop === loop else { return nil }
         self.source = source
         self.destination = destination
         self.loop = loop
@@ -148,7 +150,7 @@ final class Transfer: @unchecked Sendable {
     /// Moves one message; false at the end.
     private func step() throws(Errno) -> Attempt<Bool> {
         if !held.isEmpty { return try sendHeld() }
-        if isBulk, let attempt = try stepByPipe() { return attempt }
+        if isBulk, source.unread.isEmpty, let attempt = try stepByPipe() { return attempt }
         awaited = .receive
         if source.isKnownToBeEmpty { return .wait(.receive) }
         guard let scratch = EventLoop.scratch else { return .wait(.receive) }
