@@ -61,6 +61,9 @@ package final class Interposer: Sendable {
         return try await Interposer.$current.withValue(self, operation: body)
     }
 
+    /// Runs `body` with this interposer where no task runs, on behalf of one for which it is in force.
+    package func standingIn<R>(_ body: () -> R) -> R { Interposer.$current.withValue(self, operation: body) }
+
     private func enter() {
         Interposer.all.withLock { $0.append(self) }
         Interposer.inForce.add(1, ordering: .sequentiallyConsistent)

@@ -6,8 +6,9 @@ extension Connection {
     /// destination may be this connection itself: that is an echo.
     ///
     /// Does what a loop of `receive(upTo: size)` and `send` does, for less: the bytes of a task on an event loop are moved by
-    /// the loop itself, which wakes the task only at the end. Meanwhile other receives of this connection and other sends of
-    /// the destination wait their turn. The end is not passed on: that is `destination.finishSending()`.
+    /// the loop itself, which wakes the task only at the end; a destination that belongs to another loop, a trace or
+    /// `duplex: .half` takes the verbs. Meanwhile other receives of this connection wait their turn, and other sends of the
+    /// destination for the message under way. The end is not passed on: that is `destination.finishSending()`.
     ///
     /// Waits while nothing comes, and while the destination's peer does not read; at the most `size` bytes (no more than
     /// 64 KiB) are held meanwhile. Throws as `receive(upTo:)` of this and `send` of the other do; bytes that were received
@@ -53,16 +54,20 @@ extension Connection {
     private func drive(_ transfer: Transfer, to destination: Connection) async throws(SocketError) -> UInt64 {
         if waitable.tryTakeTurn(.receive) != .mine { try await queue(.receive, .receive, .receive) }
         defer { waitable.giveTurn(.receive) }
-        if destination.waitable.tryTakeTurn(.send) != .mine { try await destination.queue(.send, .send, .send) }
-        defer { destination.waitable.giveTurn(.send) }
+        defer { transfer.giveTurn() }
         try waitable.register()
         try destination.waitable.register()
         while true {
             if let refusal = refusal(.receive, .receive) ?? destination.refusal(.send, .send) { throw refusal }
+            // Where there is always something to move no wait has looked at these.
+            if isClosed || waitable.isLoopClosed { throw error(.receive, .closed) }
             if destination.isClosed { throw destination.error(.send, .closed) }
             await wait(for: transfer, to: destination)
             switch transfer.outcome {
             case .finished: return transfer.count
+            case .needsTurn:
+                try await destination.queue(.send, .send, .send)
+                transfer.takeOverTurn()
             case .changed(.receive): try recheck(.receive, .receive, 0)
             case .changed(.send): try destination.recheck(.send, .send, 0)
             case .failed(.receive, let errno): throw failed(.receive, errno, 0)

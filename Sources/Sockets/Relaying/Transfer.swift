@@ -7,7 +7,8 @@ internal import SystemPackage
 // Bytes that go on as they came need no task between a receive and a send: a suspension, two verbs and an array for each
 // message are what a task costs there. So while a task waits for all of it (`Connection+Forwarding.swift`), the loop calls
 // this object when there is something to receive or room to send. It does both through the loop's buffer, and waits again.
-// The turns stay taken; deadlines, closes and cancellations end a wait here as they do for a task. None of it is traced.
+// The turn to receive stays taken; deadlines, closes and cancellations end a wait here as they do for a task. None of it is
+// traced. How bytes are moved is in Transfer+Moving.swift.
 
 /// Bytes on their way from one connection to another, or back to the same, moved by the loop that both belong to.
 ///
@@ -19,44 +20,48 @@ final class Transfer: @unchecked Sendable {
         case finished
         /// Something may have ended the wait in a direction; if nothing has, the transfer is to be taken up again.
         case changed(Direction)
+        /// Another's send is under way; the transfer is to be taken up again with the turn to send.
+        case needsTurn
         /// A system call failed.
         case failed(Direction, Errno)
     }
 
-    private let source: Connection
-    private let destination: Connection
+    let source: Connection
+    let destination: Connection
+    /// Their sockets, a step nearer: each message needs them several times.
+    let from: Waitable
+    let into: Waitable
     private let loop: EventLoop
+    /// The one in force for the task: here no task runs.
+    private let interposer = Interposer.current
     /// This as one who waits.
     @exclusivity(unchecked) private var me = Waiter.nobody
     /// The most that is received at once.
-    private let most: Int
+    let most: Int
     /// The task that waits, which may be cancelled.
     private let task = RunningTask.current
     /// The same as what can be resumed.
     @exclusivity(unchecked) private var waiting: Waiter?
-    /// What was received and not sent yet; only where there was no room for it.
-    @exclusivity(unchecked) private var held: [UInt8] = []
-    @exclusivity(unchecked) private var sent = 0
+    /// Whether it has the destination's turn to send: for as long as a message is on its way, as for any other send.
+    @exclusivity(unchecked) var hasTurn = false
+    /// What was received and not sent yet; only where there was no room for it, or no turn.
+    @exclusivity(unchecked) var held: [UInt8] = []
+    @exclusivity(unchecked) var sent = 0
     /// By way of which it goes where much comes at a time, instead of through the loop's buffer.
-    @exclusivity(unchecked) private var pipe: SplicePipe?
+    @exclusivity(unchecked) var pipe: SplicePipe?
     /// Whether much comes at a time.
-    @exclusivity(unchecked) private var isBulk = false
+    @exclusivity(unchecked) var isBulk = false
     /// How many times in a row as much came as there was room for.
-    @exclusivity(unchecked) private var fullReads: UInt8 = 0
+    @exclusivity(unchecked) var fullReads: UInt8 = 0
     /// Whether one of the sockets knows no pipes.
-    @exclusivity(unchecked) private var mustCopy = false
+    @exclusivity(unchecked) var mustCopy = false
     /// What the socket is waited for.
-    @exclusivity(unchecked) private var awaited = Direction.receive
+    @exclusivity(unchecked) var awaited = Direction.receive
     @exclusivity(unchecked) private(set) var outcome = Outcome.changed(.receive)
     /// How many bytes have been sent on.
-    @exclusivity(unchecked) private(set) var count: UInt64 = 0
+    @exclusivity(unchecked) var count: UInt64 = 0
     /// Where that is counted too.
-    private let flow: Relay.Flow?
-
-    /// After so many, it is taken for a transfer in bulk.
-    private static let fullReadsForPipe = 2
-    /// Less than this at a time is better copied.
-    private static let leastForPipe = 16384
+    let flow: Relay.Flow?
 
     /// So many messages and bytes, then the others of the loop have their turn.
     private static let messagesPerTurn = 16
@@ -71,6 +76,8 @@ final class Transfer: @unchecked Sendable {
         guard source.waitable.loop === loop, destination.waitable.loop === loop else { return nil }
         self.source = source
         self.destination = destination
+        from = source.waitable
+        into = destination.waitable
         self.loop = loop
         self.most = most
         self.flow = flow
@@ -88,8 +95,8 @@ final class Transfer: @unchecked Sendable {
 
     deinit { pipe?.give() }
 
-    /// Begins, or goes on; the waiter is resumed when there is an outcome. The caller has both turns, and has registered
-    /// both sockets.
+    /// Begins, or goes on; the waiter is resumed when there is an outcome. The caller has the turn to receive, and has
+    /// registered both sockets.
     func start(_ waiter: Waiter) {
         waiting = waiter
         call(.ready)
@@ -102,36 +109,48 @@ final class Transfer: @unchecked Sendable {
     private func goOn(_ wake: Wake) {
         if wake == .recheck {
             outcome = .changed(awaited)
-        } else if let end = move() {
-            outcome = end
         } else {
-            return
+            let end = if let interposer { interposer.standingIn { move() } } else { move() }
+            guard let end else { return }
+            outcome = end
         }
         let waiter = waiting
         waiting = nil
         waiter?.resume(.ready)
     }
 
+    /// The turn to send is the caller's, and from now on the transfer's.
+    func takeOverTurn() { hasTurn = true }
+
+    /// Gives back the turn to send, if it is the transfer's.
+    func giveTurn() {
+        guard hasTurn else { return }
+        hasTurn = false
+        into.giveTurn(.send)
+    }
+
     /// What a wait would have found. There may always be something to move, and never a wait.
     private var isOver: Bool {
-        source.waitable.isClosed || destination.waitable.isClosed || task.isCancelled || loop.isClosed
-            || source.waitable.deadline(.receive).isPast || destination.waitable.deadline(.send).isPast
+        from.isClosed || into.isClosed || task.isCancelled || loop.isClosed
+            || from.deadline(.receive).isPast || into.deadline(.send).isPast
     }
 
     /// Moves what there is; nil when it waits, or has had its turn.
     private func move() -> Outcome? {
-        if awaited == .receive { source.waitable.isDrained = false }
+        if awaited == .receive { from.isDrained = false }
         var messages = 0
         let before = count
         while messages < Self.messagesPerTurn, count &- before < Self.bytesPerTurn {
             do throws(Errno) {
                 switch try step() {
-                case .done(true): messages += 1
-                case .done(false): return .finished
+                case .moved: messages += 1
+                case .finished: return .finished
+                case .busy: return .needsTurn
+                case .over: return .changed(.send)
                 case .wait(let direction):
                     guard let wake = park(direction) else { return nil }
                     if wake == .recheck { return .changed(direction) }
-                    if direction == .receive { source.waitable.isDrained = false }
+                    if direction == .receive { from.isDrained = false }
                 }
             } catch {
                 return .failed(awaited, error)
@@ -143,125 +162,7 @@ final class Transfer: @unchecked Sendable {
     }
 
     private func park(_ direction: Direction) -> Wake? {
-        let waitable = direction == .receive ? source.waitable : destination.waitable
+        let waitable = direction == .receive ? from : into
         return waitable.park(me, direction, of: task)
-    }
-
-    /// Moves one message; false at the end.
-    private func step() throws(Errno) -> Attempt<Bool> {
-        if !held.isEmpty { return try sendHeld() }
-        if isBulk, source.unread.isEmpty, let attempt = try stepByPipe() { return attempt }
-        awaited = .receive
-        if source.isKnownToBeEmpty { return .wait(.receive) }
-        guard let scratch = EventLoop.scratch else { return .wait(.receive) }
-        let buffer = UnsafeMutableRawBufferPointer(start: scratch.baseAddress, count: min(most, scratch.count))
-        switch try source.attemptReceive(source.waitable.rawValue, into: buffer) {
-        case .wait: return .wait(.receive)
-        case .done(0): return .done(false)
-        case .done(let received):
-            awaited = .send
-            flow?.received()
-            noteSize(received, of: buffer.count)
-            let message = UnsafeRawBufferPointer(start: buffer.baseAddress, count: received)
-            sent = 0
-            if case .done = try destination.attemptSend(destination.waitable.rawValue, message, &sent) {
-                note(received)
-                return .done(true)
-            }
-            note(sent)
-            held = Array(message[sent...])
-            sent = 0
-            return .wait(.send)
-        }
-    }
-
-    /// Moves what there is by way of the pipe; nil where the loop's buffer is the way, or the place to find the end.
-    @inline(never)
-    private func stepByPipe() throws(Errno) -> Attempt<Bool>? {
-        guard let pipe = pipe ?? SplicePipe.take() else {
-            isBulk = false
-            return nil
-        }
-        self.pipe = pipe
-        if pipe.count == 0 {
-            awaited = .receive
-            let filled: Attempt<Int>
-            do throws(Errno) {
-                filled = try pipe.fill(from: source.waitable.rawValue)
-            } catch {
-                guard error == .invalidArgument else { throw error }
-                mustCopy = true
-                leaveBulk()
-                return nil
-            }
-            switch filled {
-            case .wait:
-                // Whoever waits has no need of a pipe.
-                givePipe()
-                return .wait(.receive)
-            case .done(0):
-                leaveBulk()
-                return nil
-            case .done(let moved):
-                flow?.received()
-                if moved < Self.leastForPipe { isBulk = false }
-            }
-        }
-        awaited = .send
-        while pipe.count > 0 {
-            do throws(Errno) {
-                switch try pipe.drain(into: destination.waitable.rawValue) {
-                case .wait:
-                    isBulk = true
-                    return .wait(.send)
-                case .done(let moved): note(moved)
-                }
-            } catch {
-                destination.note(breakage: error)
-                throw error
-            }
-        }
-        if !isBulk { leaveBulk() }
-        return .done(true)
-    }
-
-    private func givePipe() {
-        pipe?.give()
-        pipe = nil
-    }
-
-    private func leaveBulk() {
-        givePipe()
-        isBulk = false
-        fullReads = 0
-    }
-
-    /// Counts reads that were as large as could be.
-    private func noteSize(_ received: Int, of most: Int) {
-        guard received == most, most == EventLoop.scratchSize, !mustCopy else {
-            fullReads = 0
-            return
-        }
-        fullReads += 1
-        if fullReads < Self.fullReadsForPipe { return }
-        isBulk = true
-        fullReads = 0
-    }
-
-    private func note(_ bytes: Int) {
-        count &+= UInt64(bytes)
-        flow?.add(bytes)
-    }
-
-    private func sendHeld() throws(Errno) -> Attempt<Bool> {
-        awaited = .send
-        let before = sent
-        defer { note(sent - before) }
-        let bytes = pointer(to: held.span.bytes)
-        guard case .done = try destination.attemptSend(destination.waitable.rawValue, bytes, &sent) else {
-            return .wait(.send)
-        }
-        held = []
-        return .done(true)
     }
 }

@@ -164,7 +164,10 @@ import Testing
                     count += 1
                     try await pass(idle / 5, relay)
                 }
-                try relay.sender.finishSending()
+                _ = try speaker.says {
+                    try relay.sender.finishSending()
+                    return true
+                }
                 let end = try await forward.end()
                 if end != .finished(UInt64(count)), speaker.isTooSlow { throw TooSlow() }
                 #expect(end == .finished(UInt64(count)))

@@ -214,4 +214,19 @@ import Testing
             }
         }
     }
+
+    @Test(arguments: Setup.all, [Stage.few, .many])
+    func theSystemsErrorIsTheVerbs(_ setup: Setup, _ stage: Stage) async throws {
+        for operation in [SocketError.Operation.receive, .send] {
+            try await relaying(setup, echo: true) { relay in
+                let forward = relay.forward()
+                try await relay.exchange(stage)
+                await relay.settle()
+                // By the bare call of its peer, which the ledger does not see.
+                relay.ledger.make(operation == .send ? .send : .receive, .fail(.ioError))
+                try relay.sender.rawSend([1])
+                #expect(try await forward.end() == .failed(operation, .system(.ioError)))
+            }
+        }
+    }
 }
