@@ -116,11 +116,13 @@ struct Connect: Verb {
         let (source, family) = try origin(for: place, ipv4: ipv4, ipv6: ipv6, source: source)
         try Client(
             endpoint: place, source: source, family: family,
-            duplex: try value(of: "duplex", in: place, else: duplex, Duplex.hint), show: show,
             timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration,
             keepAlive: try value(of: "keep-alive", in: place, else: keepAlive, TimeSpan.hint).duration,
-            linger: try value(of: "linger", in: place, else: linger, TimeSpan.hint).duration ?? .seconds(1 << 30),
-            grace: grace.duration, report: Report(reporting.form, isTraced: reporting.trace)
+            grace: grace.duration,
+            rules: JoinRules(
+                duplex: try value(of: "duplex", in: place, else: duplex, Duplex.hint), show: show,
+                linger: try value(of: "linger", in: place, else: linger, TimeSpan.hint).duration ?? .seconds(1 << 30),
+                report: Report(reporting.form, isTraced: reporting.trace))
         ).run()
     }
 }

@@ -2,46 +2,42 @@ internal import Sockets
 
 /// The tutorial's client: a prompt, a line, its reply, and again until the input ends.
 struct Dialogue {
-    private let connection: Conversation
+    private let join: StreamJoin
     private let input: StandardInput
-    private let client: Client
+    private let rules: JoinRules
     private var display: Display
 
     static let prompt = "--->"
 
-    init(_ connection: Conversation, _ input: StandardInput, _ show: Show, _ client: Client) {
-        self.connection = connection
+    init(_ join: StreamJoin, _ input: StandardInput, _ rules: JoinRules) {
+        self.join = join
         self.input = input
-        self.client = client
-        display = Display(show)
+        self.rules = rules
+        display = Display(rules.show ?? .text)
     }
 
     consuming func run() throws(Failure) {
         while true {
-            client.catchUp()
-            try client.write(Array(Self.prompt.utf8))
+            rules.catchUp()
+            try rules.write(Self.prompt)
             guard let line = try input.line() else { break }
             if line.isEmpty {
-                client.note(Language.current.emptyMessage)
+                rules.note(Language.current.emptyMessage)
                 continue
             }
-            try client.send(line, connection)
+            try join.send(line)
             guard try showReply() else { return }
         }
         // The terminal's own prompt should not stand behind ours.
-        if Standard.isTerminal(1) { try client.write([UInt8(ascii: "\n")]) }
-        do throws(SocketError) {
-            try connection.finishSending()
-        } catch {
-            throw Failure(error)
-        }
+        if Standard.isTerminal(1) { try rules.write("\n") }
+        try join.finishSending()
         // Nothing that the peer still says is dropped.
         while try showReply() {}
     }
 
     /// Receives one reply and shows it; false when the peer has finished instead.
     private mutating func showReply() throws(Failure) -> Bool {
-        guard let bytes = try client.receive(connection) else {
+        guard let bytes = try join.receive() else {
             if let rest = display.rest() { try show(rest) }
             return false
         }
@@ -50,6 +46,6 @@ struct Dialogue {
     }
 
     private func show(_ text: String) throws(Failure) {
-        try client.write(Array((Language.current.reply + text + "\n").utf8))
+        try rules.write(Language.current.reply + text + "\n")
     }
 }

@@ -1,0 +1,43 @@
+internal import Sockets
+internal import SocketCore
+
+/// How standard input and output are joined to a peer, as the flags say, and how what came is written.
+struct JoinRules: Sendable {
+    let duplex: Duplex
+    /// Nil is as it is, or as text on a terminal.
+    let show: Show?
+    /// The silence that is taken for the end: of datagrams, and of the input where a stream's peer has finished before it.
+    let linger: Duration
+    let report: Report
+
+    /// How what is received is shown here; nil where it is written as it is.
+    var shown: Show? { show ?? (Standard.isTerminal(1) ? .text : nil) }
+
+    func write(_ bytes: [UInt8]) throws(Failure) {
+        do throws(Errno) {
+            try Standard.write(bytes, to: 1)
+        } catch {
+            throw Failure(output: error)
+        }
+    }
+
+    func write(_ text: String) throws(Failure) { try write(Array(text.utf8)) }
+
+    /// Tells the user something, before the next prompt.
+    func note(_ words: String) {
+        report.note(words)
+        catchUp()
+    }
+
+    /// Lets what was traced come out before what is written next, as far as somebody reads it.
+    func catchUp() { report.flush(within: .milliseconds(100)) }
+}
+
+/// Standard input and output joined to one peer.
+protocol Join: AnyObject, Sendable {
+    var account: Account { get }
+    /// Until the peer's end, or what stands for it. Blocks the thread.
+    func run() throws(Failure)
+    /// Told when a signal has ended the input; from another thread.
+    func inputStopped()
+}
