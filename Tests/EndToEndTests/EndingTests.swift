@@ -75,6 +75,21 @@ import TestSupport
         }
     }
 
+    @Test func aPeerThatFinishesFirstGetsAllOfTheInput() async throws {
+        let host = try Host()
+        let sent = randomBytes(3_000_000)
+        let file = temporaryPath("bytes")
+        try makeFile(file, sent)
+        defer { unlink(file) }
+        try await running("connect", "127.0.0.1:\(host.port)", input: .file(file)) { client in
+            let peer = try await host.accept()
+            peer.finish()
+            #expect(try peer.receive(.max) == sent)
+            #expect(try await client.end() == 0)
+            #expect(client.errors.text.isEmpty)
+        }
+    }
+
     @Test func sendingOnlyDoesNotStallAgainstAServerThatAnswers() async throws {
         let file = temporaryPath("bytes")
         try makeFile(file, randomBytes(30_000_000))

@@ -10,7 +10,8 @@ struct Connect: Verb {
             """
             In full duplex, what comes from standard input is sent and what is received is written to standard output, both \
             at once and as it is; on a terminal it is escaped. At the end of input the sending direction is finished, and \
-            receiving goes on until the peer has finished too.
+            receiving goes on until the peer has finished too. A peer that finishes first is sent what the input still has, \
+            until that is silent for --linger.
 
             In half duplex it is a dialogue, a line and its reply in turn. In send and receive only one direction is used. \
             The endpoint takes the flags \(keys.dropLast().joined(separator: ", ")) and \(keys.last ?? "") behind a ?, as in \
@@ -24,7 +25,8 @@ struct Connect: Verb {
             """,
             """
             全双工时，标准输入的内容被发送，收到的内容写到标准输出，两个方向同时进行，内容原样不变；写到终端时会转义。\
-            输入结束后发送方向随之结束，接收继续进行，直到对方也结束。
+            输入结束后发送方向随之结束，接收继续进行，直到对方也结束。对方先结束时，输入里还有的继续发送，直到它沉默了 \
+            --linger。
 
             半双工时是一段对话，一行和它的回应轮流进行。send 和 receive 只使用一个方向，即单工。\
             端点的 ? 后面可以写这些参数：\(keys.joined(separator: "、"))，例如 ?ipv4=true。
@@ -76,8 +78,8 @@ struct Connect: Verb {
     @Option(
         help: ArgumentHelp(
             text(
-                "Datagrams: how long to wait for an answer, after the end of input and in half duplex, before there is none.",
-                "数据报：输入结束之后以及半双工时，等待回应多久，之后就当作没有回应。")))
+                "Datagrams: how long to wait for an answer, after the end of input and in half duplex, before there is none. Streams: how long the input may be silent after the peer's end.",
+                "数据报：输入结束之后以及半双工时，等待回应多久，之后就当作没有回应。流：对方结束之后，输入可以沉默多久。")))
     var linger = TimeSpan(.seconds(1))
 
     @Option(

@@ -56,7 +56,7 @@ final class Client: Sendable {
                     to: endpoint, from: source, family: family, timeout: timeout, trace: trace)
                 let account = Account(socket.remoteAddress.map { "\($0)" } ?? "", rules.report)
                 account.connected(from: try? socket.localAddress, since: start)
-                return DatagramJoin(socket, account, input, rules)
+                return DatagramJoin(DatagramPeer(connected: socket), account, input, rules)
             }
             // One way or half, the wire is full-duplex; the dialogue's rule is the library's.
             let connection = try Connection(

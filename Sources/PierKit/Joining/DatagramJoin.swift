@@ -5,41 +5,49 @@ internal import Sockets
 /// Standard input and output joined to a peer by datagrams: what is read at once is sent as one, and what comes is written
 /// as it comes.
 ///
-/// Datagrams have no end that a peer could tell, so the end is silence: `linger` of it, once the input has ended.
+/// Datagrams have no end that a peer could tell, so the end is silence: `linger` of it, once the input has ended, or the idle
+/// time before.
 final class DatagramJoin: Join {
     let account: Account
-    private let socket: DatagramSocket
+    private let peer: DatagramPeer
     private let input: StandardInput
     private let rules: JoinRules
-    private let failure = Lock<Failure?>(nil)
-    private let hasInputEnded = Lock(false)
+    private let activity = Activity()
+    private let sending = Lock((failure: Failure?.none, inputEnded: false, stopped: false))
+    private let sendingStopped = Bell()
 
-    init(_ socket: DatagramSocket, _ account: Account, _ input: StandardInput, _ rules: JoinRules) {
-        self.socket = socket
+    init(_ peer: DatagramPeer, _ account: Account, _ input: StandardInput, _ rules: JoinRules) {
+        self.peer = peer
         self.account = account
         self.input = input
         self.rules = rules
     }
 
     func run() throws(Failure) {
+        input.resume()
+        defer { peer.close() }
+        defer { if peer.droppedCount > 0 { rules.report.droppedOfOthers(peer.droppedCount, account.name) } }
+        // After the input's end the peer has only the silence.
+        if input.hasEnded { inputHasEnded() } else { peer.socket.receiveDeadline = idleDeadline }
         switch rules.duplex {
         case .half: try converse()
         case .receive: try receiveAll(isShown: true)
         case .full, .send: try bothWays()
         }
-        socket.close()
     }
 
     /// Where no input is read, a signal is what the end of it would be.
     func inputStopped() {
-        guard rules.duplex == .receive else { return }
+        guard rules.duplex == .receive || rules.answers && rules.duplex == .half else { return }
         inputHasEnded()
     }
 
     private func inputHasEnded() {
-        hasInputEnded.withLock { $0 = true }
-        socket.receiveDeadline = .after(rules.linger)
+        sending.withLock { $0.inputEnded = true }
+        peer.socket.receiveDeadline = .after(rules.linger)
     }
+
+    private var idleDeadline: Deadline { rules.idleTimeout.map { .after($0) } ?? .never }
 
     // MARK: Both ways
 
@@ -48,17 +56,26 @@ final class DatagramJoin: Join {
             do throws(Failure) {
                 while let bytes = try input.read(upTo: DatagramSocket.largestUDP) { try send(bytes) }
             } catch {
-                failure.withLock { $0 = error }
+                sending.withLock { $0.failure = error }
             }
-            hasInputEnded.withLock { $0 = true }
             // Whoever waits for a datagram now waits no longer than this; one that failed is not waited for at all.
-            socket.receiveDeadline = failure.withLock { $0 != nil } ? .now : .after(rules.linger)
+            inputHasEnded()
+            if sending.withLock({ $0.failure != nil }) { peer.socket.receiveDeadline = .now }
+            sending.withLock { $0.stopped = true }
+            sendingStopped.ring()
         }
-        if !isStarted { throw Failure.noThread }
+        guard isStarted else { throw Failure.noThread }
+        // The input is the next peer's then.
+        defer {
+            input.interrupt()
+            while rules.keepsInput, sending.withLock({ !$0.stopped }) {
+                sendingStopped.waitBlockingAnyway(until: .never)
+            }
+        }
         try receiveAll(isShown: rules.duplex == .full)
     }
 
-    /// Receives until it has been silent for long enough after the end of input.
+    /// Receives until it has been silent for long enough.
     private func receiveAll(isShown: Bool) throws(Failure) {
         let show = rules.shown
         let display = Display(show ?? .text, keepsLines: rules.show == nil)
@@ -80,13 +97,18 @@ final class DatagramJoin: Join {
     private func converse() throws(Failure) {
         let display = Display(rules.show ?? .text)
         while true {
+            if rules.answers {
+                guard !input.hasEnded, let message = try receive() else { break }
+                try rules.write(rules.mark + display.text(forWhole: message) + "\n")
+            }
             rules.catchUp()
             try rules.write(Dialogue.prompt)
             guard let line = try input.line() else { break }
-            try send(line)
-            socket.receiveDeadline = .after(rules.linger)
+            try send(line, asRead: line + [UInt8(ascii: "\n")])
+            if rules.answers { continue }
+            peer.socket.receiveDeadline = .after(rules.linger)
             if let answer = try receive() {
-                try rules.write(Language.current.reply + display.text(forWhole: answer) + "\n")
+                try rules.write(rules.mark + display.text(forWhole: answer) + "\n")
             } else {
                 rules.note(
                     text(
@@ -96,36 +118,52 @@ final class DatagramJoin: Join {
         }
         if Standard.isTerminal(1) { try rules.write("\n") }
         inputHasEnded()
-        while let late = try receive() {
-            try rules.write(Language.current.reply + display.text(forWhole: late) + "\n")
-        }
+        while let late = try receive() { try rules.write(rules.mark + display.text(forWhole: late) + "\n") }
     }
 
     // MARK: One datagram
 
-    private func send(_ bytes: [UInt8]) throws(Failure) {
+    /// Sends what was read, which stood in the input as `asRead`; what cannot be sent is kept where another peer comes.
+    private func send(_ bytes: [UInt8], asRead: [UInt8]? = nil) throws(Failure) {
         do throws(SocketError) {
-            try socket.send(bytes)
+            try peer.send(bytes)
             account.note(sent: bytes.count)
+            activity.note()
         } catch {
+            if rules.keepsInput { input.putBack(asRead ?? bytes) }
             throw Failure(error)
         }
     }
 
     /// The next datagram; nil when the time for it is over.
     private func receive() throws(Failure) -> [UInt8]? {
-        let datagram: Datagram
-        do throws(SocketError) {
-            datagram = try socket.receive()
-        } catch {
-            if let failure = failure.withLock({ $0 }) { throw failure }
-            guard error.cause == .timedOut else { throw Failure(error) }
-            return nil
-        }
-        account.note(received: datagram.bytes)
-        if hasInputEnded.withLock({ $0 }) { socket.receiveDeadline = .after(rules.linger) }
+        let bytes = try receiveInTime()
         // A peer that never stops must not hide it.
-        if let failure = failure.withLock({ $0 }) { throw failure }
-        return datagram.bytes
+        if let failure = sending.withLock({ $0.failure }) { throw failure }
+        guard let bytes else { return nil }
+        account.note(received: bytes)
+        activity.note()
+        if sending.withLock({ $0.inputEnded }) {
+            peer.socket.receiveDeadline = .after(rules.linger)
+        } else if rules.answers {
+            peer.socket.receiveDeadline = idleDeadline
+        }
+        return bytes
+    }
+
+    private func receiveInTime() throws(Failure) -> [UInt8]? {
+        while true {
+            do throws(SocketError) {
+                return try peer.receive()
+            } catch {
+                if let failure = sending.withLock({ $0.failure }) { throw failure }
+                guard error.cause == .timedOut else { throw Failure(error) }
+                // What was sent meanwhile is no silence either.
+                guard let idle = rules.idleTimeout, !sending.withLock({ $0.inputEnded }),
+                    let left = activity.left(of: idle, unacknowledged: 0)
+                else { return nil }
+                peer.socket.receiveDeadline = .after(left)
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 internal import Sockets
 
-/// The tutorial's client: a prompt, a line, its reply, and again until the input ends.
+/// The tutorial's client: a prompt, a line, its reply, and again until the input ends. Who answers has the prompt after what
+/// the client said.
 struct Dialogue {
     private let join: StreamJoin
     private let input: StandardInput
@@ -18,25 +19,35 @@ struct Dialogue {
 
     consuming func run() throws(Failure) {
         while true {
-            rules.catchUp()
-            try rules.write(Self.prompt)
-            guard let line = try input.line() else { break }
-            if line.isEmpty {
-                rules.note(Language.current.emptyMessage)
-                continue
+            if rules.answers {
+                // Whoever comes after the end of the input hears so at once.
+                if input.hasEnded { break }
+                guard try showMessage() else { return }
             }
-            try join.send(line)
-            guard try showReply() else { return }
+            guard let line = try nextLine() else { break }
+            try join.send(line, asRead: line + [UInt8(ascii: "\n")])
+            if !rules.answers { guard try showMessage() else { return } }
         }
         // The terminal's own prompt should not stand behind ours.
         if Standard.isTerminal(1) { try rules.write("\n") }
         try join.finishSending()
         // Nothing that the peer still says is dropped.
-        while try showReply() {}
+        while try showMessage() {}
     }
 
-    /// Receives one reply and shows it; false when the peer has finished instead.
-    private mutating func showReply() throws(Failure) -> Bool {
+    /// Asks until there is something to send; nil when the input has ended.
+    private func nextLine() throws(Failure) -> [UInt8]? {
+        while true {
+            rules.catchUp()
+            try rules.write(Self.prompt)
+            guard let line = try input.line() else { return nil }
+            if !line.isEmpty { return line }
+            rules.note(Language.current.emptyMessage)
+        }
+    }
+
+    /// Receives a message and shows it; false when the peer has finished instead.
+    private mutating func showMessage() throws(Failure) -> Bool {
         guard let bytes = try join.receive() else {
             if let rest = display.rest() { try show(rest) }
             return false
@@ -46,6 +57,6 @@ struct Dialogue {
     }
 
     private func show(_ text: String) throws(Failure) {
-        try rules.write(Language.current.reply + text + "\n")
+        try rules.write(rules.mark + text + "\n")
     }
 }

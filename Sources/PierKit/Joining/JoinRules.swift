@@ -8,6 +8,12 @@ struct JoinRules: Sendable {
     let show: Show?
     /// The silence that is taken for the end: of datagrams, and of the input where a stream's peer has finished before it.
     let linger: Duration
+    /// How long a peer may be silent altogether; nil is for ever.
+    var idleTimeout: Duration?
+    /// Whether the input is also for the peers that come after this one.
+    var keepsInput = false
+    /// Whether the peer has the first word of a dialogue.
+    var answers = false
     let report: Report
 
     /// How what is received is shown here; nil where it is written as it is.
@@ -28,6 +34,9 @@ struct JoinRules: Sendable {
         report.note(words)
         catchUp()
     }
+
+    /// What stands before what the peer said, in a dialogue.
+    var mark: String { answers ? Language.current.received : Language.current.reply }
 
     /// Lets what was traced come out before what is written next, as far as somebody reads it.
     func catchUp() { report.flush(within: .milliseconds(100)) }

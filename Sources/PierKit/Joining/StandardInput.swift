@@ -6,15 +6,21 @@ internal import Sockets
     internal import Musl
 #endif
 
-/// Standard input: a terminal, a pipe, a file, /dev/null or a socket, read by one thread with poll(2) and read(2).
+/// Standard input: a terminal, a pipe, a file, /dev/null or a socket, read by one thread at a time with poll(2) and read(2).
 ///
 /// It is never made non-blocking: that would be seen by every process which shares it, the shell among them.
 final class StandardInput: Sendable {
+    private struct State {
+        /// Whether nothing more will come of it: it has ended, or `stop` was called.
+        var hasEnded = false
+        /// Whether nobody is to read for the moment.
+        var isInterrupted = false
+    }
+
     private let trace: Trace?
     private let alarm: CInt
-    /// Whether `stop` was called: the input counts as ended.
-    private let isStopped = Lock(false)
-    /// Safety: belongs to the one thread that reads.
+    private let state = Lock(State())
+    /// What was read, or put back, and nobody has taken. Safety: belongs to the one thread that reads.
     nonisolated(unsafe) private var held: [UInt8] = []
 
     init(trace: Trace?) throws(Failure) {
@@ -26,17 +32,52 @@ final class StandardInput: Sendable {
         }
     }
 
+    /// Whether it has ended: what is read then is nil for ever.
+    var hasEnded: Bool { state.withLock { $0.hasEnded } }
+
     /// Ends the input from another thread, now.
     func stop() {
-        isStopped.withLock { $0 = true }
+        state.withLock { $0.hasEnded = true }
+        ringAlarm()
+    }
+
+    /// Has who reads it get nil from another thread, though it has not ended, until it is resumed.
+    func interrupt() {
+        state.withLock { $0.isInterrupted = true }
+        ringAlarm()
+    }
+
+    private func ringAlarm() {
         var one: UInt64 = 1
         _ = withUnsafeBytes(of: &one) { try? System.write(alarm, $0) }
     }
 
-    /// What comes next, up to a number of bytes; nil at the end. Blocks the thread.
+    /// Lets it be read again after an interruption.
+    func resume() {
+        let wasInterrupted = state.withLock { state in
+            defer { state.isInterrupted = false }
+            return state.isInterrupted
+        }
+        guard wasInterrupted else { return }
+        // It rings for what was; who stops it later sets its state first, so that no word of it is lost here.
+        var count: UInt64 = 0
+        _ = withUnsafeMutableBytes(of: &count) { try? System.read(alarm, into: $0) }
+    }
+
+    /// Gives back what was read and not used, to be read next.
+    func putBack(_ bytes: [UInt8]) { held = bytes + held }
+
+    /// What comes next, up to a number of bytes; nil at the end, and when it is interrupted. Blocks the thread.
     func read(upTo count: Int) throws(Failure) -> [UInt8]? {
+        guard !held.isEmpty else { return try readAnew(upTo: count) }
+        guard state.withLock({ !$0.isInterrupted }) else { return nil }
+        defer { held.removeFirst(min(count, held.count)) }
+        return Array(held.prefix(count))
+    }
+
+    private func readAnew(upTo count: Int) throws(Failure) -> [UInt8]? {
         var began: Deadline?
-        while !isStopped.withLock({ $0 }) {
+        while state.withLock({ !$0.hasEnded && !$0.isInterrupted }) {
             do throws(Errno) {
                 var entries = [
                     pollfd(fd: 0, events: CShort(POLLIN), revents: 0),
@@ -49,7 +90,8 @@ final class StandardInput: Sendable {
                     began = .now
                     continue
                 }
-                guard entries[0].revents != 0 else { continue }
+                // Who is interrupted takes nothing more: it would be for another peer.
+                guard entries[0].revents != 0, entries[1].revents == 0 else { continue }
                 var result = Attempt<Int>.wait(.receive)
                 var failure: Errno?
                 let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
@@ -64,7 +106,8 @@ final class StandardInput: Sendable {
                 // Another reader of the same terminal or pipe was faster.
                 guard case .done(let got) = result else { continue }
                 tell(began, got)
-                return got == 0 ? nil : bytes
+                guard got == 0 else { return bytes }
+                state.withLock { $0.hasEnded = true }
             } catch {
                 throw Failure(.failed, text("standard input: \(error.sentence)", "标准输入：\(error.said)"))
             }
@@ -74,7 +117,8 @@ final class StandardInput: Sendable {
 
     private static let longestLine = 1 << 20
 
-    /// The next line without its end; nil at the end. A last line may lack its end. Blocks the thread.
+    /// The next line without its end; nil at the end, and when it is interrupted. A last line may lack its end. Blocks the
+    /// thread.
     func line() throws(Failure) -> [UInt8]? {
         var searched = 0
         while true {
@@ -92,7 +136,8 @@ final class StandardInput: Sendable {
                         "标准输入：有一行超过了 \(Self.longestLine) 字节；请用 --duplex full"))
             }
             searched = held.count
-            guard let more = try read(upTo: 65536) else {
+            guard let more = try readAnew(upTo: 65536) else {
+                guard hasEnded else { return nil }
                 defer { held = [] }
                 return held.isEmpty ? nil : held
             }

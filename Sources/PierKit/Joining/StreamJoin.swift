@@ -2,11 +2,46 @@ internal import Loops
 internal import SocketCore
 internal import Sockets
 
+// How a conversation of standard input and output ends
+//
+// Each direction ends by itself. When the input ends, the sending direction is finished, and receiving goes on until the
+// peer has finished too.
+//
+// When the peer finishes first, it may only have nothing more to say and still want all that it is sent; or it may be gone,
+// which looks the same until something is sent to it. So the input is sent on for as long as it has something and the
+// peer takes it; the first `linger` of silence is the end. Nobody waits for ever for an input that does not end. What was
+// not sent is told.
+//
+// A reset is no end: what was under way is lost, and that is told as a failure.
+
 /// Standard input and output joined to one stream: two threads, one for each direction, in the library's blocking face.
 final class StreamJoin: Join {
-    private let conversation: Conversation
-    private let input: StandardInput
-    private let rules: JoinRules
+    let conversation: Conversation
+    let input: StandardInput
+    let rules: JoinRules
+    let activity = Activity()
+    let sending = Lock(Sending())
+    let sendingStopped = Bell()
+
+    /// What is known of the sending direction.
+    struct Sending {
+        var isUnderWay = false
+        /// Whether the peer says nothing any more.
+        var hasNoPeer = false
+        /// How many bytes of the input were read, and neither sent nor kept.
+        var unsent = 0
+        var end: SendingEnd?
+    }
+
+    /// How the sending direction ended.
+    enum SendingEnd {
+        case inputEnded, interrupted
+        case inputFailed(Failure)
+        case networkFailed(Failure)
+    }
+
+    /// How long a peer that has finished may leave off taking what it is sent, where `linger` is not longer.
+    private static let patience = Duration.seconds(5)
 
     init(_ conversation: Conversation, _ input: StandardInput, _ rules: JoinRules) {
         self.conversation = conversation
@@ -15,145 +50,125 @@ final class StreamJoin: Join {
     }
 
     var account: Account { conversation.account }
+    var unacknowledged: Int { (try? conversation.connection.unacknowledged) ?? 0 }
 
     func run() throws(Failure) {
-        defer { conversation.close() }
-        switch rules.duplex {
-        case .half: try Dialogue(self, input, rules).run()
-        case .send: try sendOnly()
-        case .receive: try receiveAll()
-        case .full: try bothWays()
-        }
-    }
-
-    func inputStopped() {}
-
-    private func bothWays() throws(Failure) {
-        let progress = Lock<(hasEnded: Bool, failure: Failure?)>((false, nil))
-        let isStarted = Threads.start("input") { [self] in
-            do throws(InputEnd) {
-                // Told before the peer can know it: he may answer with his own end at once.
-                try sendAll { progress.withLock { $0.hasEnded = true } }
-            } catch {
-                // The network's end is the receiving thread's to tell. The input's own ends the command.
-                guard case .inputFailed(let failure) = error else { return }
-                progress.withLock { $0.failure = failure }
-                conversation.close()
-            }
-        }
-        if !isStarted { throw Failure.noThread }
-        do throws(Failure) {
-            try receiveAll()
-        } catch {
-            throw progress.withLock { $0.failure } ?? error
-        }
-        if !progress.withLock({ $0.hasEnded }), !Standard.isTerminal(0) {
-            rules.note(
-                text(
-                    "the peer finished before the input did: \(account.sent) bytes were sent, and the rest was not",
-                    "对方在输入结束之前就结束了：已发送 \(account.sent) 字节，其余没有发送"))
-        }
-    }
-
-    // MARK: The two directions
-
-    /// Why sending ended before the input did.
-    private enum InputEnd: Error {
-        case inputFailed(Failure)
-        case networkFailed(Failure)
-    }
-
-    /// From standard input to the peer, until the input ends; then the direction is finished.
-    private func sendAll(atInputEnd tell: () -> Void = {}) throws(InputEnd) {
-        while true {
-            let bytes: [UInt8]?
-            do throws(Failure) { bytes = try input.read(upTo: 65536) } catch { throw .inputFailed(error) }
-            guard let bytes else { break }
-            do throws(Failure) { try send(bytes) } catch { throw .networkFailed(error) }
-        }
-        tell()
-        do throws(Failure) { try finishSending() } catch { throw .networkFailed(error) }
-    }
-
-    /// Sends, and closes only when all of it is acknowledged or the peer is gone. What the peer says meanwhile is dropped:
-    /// left unread it would stop a peer that answers, and turn the close into a reset, which destroys what was sent.
-    private func sendOnly() throws(Failure) {
-        let isGone = Lock(false)
-        let hasEnded = Bell()
-        let isStarted = Threads.start("drop") { [conversation] in
-            while (try? conversation.receive(upTo: 65536)) != nil {}
-            isGone.withLock { $0 = true }
-            hasEnded.ring()
-        }
-        if !isStarted { throw Failure.noThread }
+        input.resume()
         defer {
-            // What it has dropped is counted before the end is told.
             conversation.close()
-            hasEnded.waitBlockingAnyway(until: .never)
+            tellLost()
         }
-        do throws(InputEnd) {
-            try sendAll()
-        } catch {
-            switch error {
-            case .inputFailed(let failure), .networkFailed(let failure): throw failure
+        do throws(Failure) {
+            switch rules.duplex {
+            case .half: try Dialogue(self, input, rules).run()
+            case .receive: try receiveAll(isShown: true)
+            case .full, .send: try bothWays()
             }
-        }
-        // The kernel tells nobody when the last byte is acknowledged, so it is asked again and again, ever more rarely.
-        var pause = Duration.milliseconds(1)
-        while !isGone.withLock({ $0 }), let left = try? conversation.connection.unacknowledged, left > 0 {
-            Bell.pauseThread(for: pause)
-            pause = min(pause * 2, .milliseconds(20))
-        }
-    }
-
-    /// From the peer to standard output, until the peer finishes.
-    private func receiveAll() throws(Failure) {
-        let shown = rules.shown
-        var display = Display(shown ?? .text, keepsLines: rules.show == nil)
-        while let bytes = try receive() {
-            guard shown != nil else {
-                try rules.write(bytes)
-                continue
-            }
-            guard let text = display.text(for: bytes) else { continue }
-            try rules.write(rules.show == nil ? text : text + "\n")
-        }
-        if let rest = display.rest() { try rules.write(rest) }
-    }
-
-    func receive() throws(Failure) -> [UInt8]? {
-        do throws(SocketError) {
-            return try conversation.receive(upTo: 65536)
         } catch {
-            throw failure(error)
-        }
-    }
-
-    func send(_ bytes: [UInt8]) throws(Failure) {
-        do throws(SocketError) {
-            try conversation.send(bytes)
-        } catch {
-            throw failure(error)
-        }
-    }
-
-    func finishSending() throws(Failure) {
-        do throws(SocketError) {
-            try conversation.finishSending()
-        } catch {
-            throw failure(error)
+            // Neither direction goes on, so that nothing is told after it.
+            throw error.error?.isReset == true ? resetFailure(error) : error
         }
     }
 
     /// A reset is no end: how much went each way says what may be missing.
-    private func failure(_ error: SocketError) -> Failure {
-        guard error.isReset else { return Failure(error) }
-        account.reset()
+    private func resetFailure(_ failure: Failure) -> Failure {
+        // Where it does not end the command, it is told with what ended the connection.
+        if !rules.keepsInput { account.reset() }
         let (received, sent) = (account.received, account.sent)
         return Failure(
             .failed,
             text(
                 "the peer reset the connection (\(received) bytes received, \(sent) sent); the rest of what it had to say is lost",
-                "对方重置了连接（收到 \(received) 字节，发送 \(sent) 字节）；它还没说完的已经丢失"), error)
+                "对方重置了连接（收到 \(received) 字节，发送 \(sent) 字节）；它还没说完的已经丢失"), failure.error)
+    }
+
+    func inputStopped() {}
+
+    /// Both directions at once. Where only sending is asked for, what the peer says is dropped: left unread it would stop a
+    /// peer that answers, and turn the close into a reset, which destroys what was sent.
+    private func bothWays() throws(Failure) {
+        guard Threads.start("input", { [self] in sendInput() }) else { throw Failure.noThread }
+        var failure: Failure?
+        var sentBeforeItsEnd: Int?
+        do throws(Failure) {
+            try receiveAll(isShown: rules.duplex == .full)
+            sentBeforeItsEnd = account.sent
+            sending.withLock { $0.hasNoPeer = true }
+            try awaitSending()
+        } catch {
+            failure = error
+            sending.withLock { $0.hasNoPeer = true }
+        }
+        input.interrupt()
+        conversation.close()
+        awaitSendingStopped()
+        switch (sending.withLock { $0.end }, failure) {
+        case (.inputFailed(let own), _): throw own
+        // The close that ended receiving was ours then, unless the peer came first with a reset.
+        case (.inputEnded, let failure?) where rules.duplex == .send && failure.error?.isReset == false: return
+        case (_, let failure?): throw failure
+        case (.inputEnded, nil): return
+        case (.networkFailed(let failure), nil) where rules.duplex == .send: throw failure
+        case (_, nil): tellUnsent(since: sentBeforeItsEnd)
+        }
+    }
+
+    /// Waits until sending has come to its end, or for as long as it may take when the peer has finished.
+    private func awaitSending() throws(Failure) {
+        while true {
+            let (hasEnded, isUnderWay) = sending.withLock { ($0.end != nil, $0.isUnderWay) }
+            if hasEnded { return }
+            // Who is only sent to has nothing to say from the start.
+            var limit = rules.duplex == .full ? (isUnderWay ? max(rules.linger, Self.patience) : rules.linger) : nil
+            let isIdle = rules.idleTimeout.map { $0 <= limit ?? $0 } ?? false
+            if isIdle { limit = rules.idleTimeout }
+            var left: Duration?
+            if let limit {
+                left = activity.left(of: limit, unacknowledged: unacknowledged)
+                if left == nil {
+                    if isIdle, let idle = rules.idleTimeout { throw idleFailure(idle) }
+                    return
+                }
+            }
+            sendingStopped.waitBlockingAnyway(until: left.map { .after($0) } ?? .never)
+        }
+    }
+
+    /// Waits until nobody reads the input. Who lost a race for a line of a terminal may be stuck in read(2), which concerns
+    /// nobody unless another peer is to have the input.
+    private func awaitSendingStopped() {
+        while sending.withLock({ $0.end == nil }) {
+            let rang = sendingStopped.waitBlockingAnyway(until: rules.keepsInput ? .never : .after(.seconds(1)))
+            if !rang, !rules.keepsInput { return }
+        }
+    }
+
+    /// Tells of what was read for this peer, and can be sent neither to it nor to the next.
+    private func tellLost() {
+        let unsent = sending.withLock { $0.unsent }
+        guard rules.keepsInput, unsent > 0 else { return }
+        rules.report.unsent(
+            unsent,
+            text(
+                "\(account.name): \(unsent) bytes of standard input were read for it and not sent; as it was sent what stood before them, they are not kept for the next",
+                "\(account.name)：为它从标准输入读取的 \(unsent) 字节没有发送；它们前面的部分已经发给了它，所以不留给下一个"))
+    }
+
+    /// Says what the peer cannot have got, though it ended well.
+    private func tellUnsent(since before: Int?) {
+        let late = before.map { account.sent - $0 } ?? 0
+        if rules.keepsInput {
+            guard case .networkFailed = sending.withLock({ $0.end }), late > 0 else { return }
+            rules.report.unsent(
+                late,
+                text(
+                    "\(account.name) was gone: \(late) bytes that it was sent after it had finished may be lost",
+                    "\(account.name) 已经不在：它结束之后发给它的 \(late) 字节可能丢失"))
+        } else if !Standard.isTerminal(0) {
+            rules.note(
+                text(
+                    "the peer finished before the input did: \(account.sent) bytes were sent, and the rest was not",
+                    "对方在输入结束之前就结束了：已发送 \(account.sent) 字节，其余没有发送"))
+        }
     }
 }

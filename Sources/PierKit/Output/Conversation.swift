@@ -57,6 +57,13 @@ final class Conversation: ClientStream {
         account.note(sent: bytes.count)
     }
 
+    /// The same; `sent` is how many of the bytes the system took, also where this throws.
+    @available(*, noasync)
+    func send(_ bytes: [UInt8], sent: inout Int) throws(SocketError) {
+        try connection.send(bytes.span.bytes, sent: &sent)
+        account.note(sent: sent)
+    }
+
     func finishSending() throws(SocketError) {
         try account.finished { () throws(SocketError) in try connection.finishSending() }
     }

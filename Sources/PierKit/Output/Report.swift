@@ -67,15 +67,17 @@ final class Report: Sendable {
 
     // MARK: The command
 
-    func listening(_ address: SocketAddress, for transport: Endpoint.Transport, _ service: String) {
+    /// That an endpoint is open, and where; and if so, that it is public.
+    func listening(_ address: SocketAddress, _ transport: Endpoint.Transport, service: String? = nil) {
         let endpoint = address.described(for: transport)
-        tell("listening \(endpoint)", "listening", [("endpoint", .string(endpoint)), ("service", .string(service))])
+        var members: [EventMember] = [("endpoint", .string(endpoint))]
+        if let service { members.append(("service", .string(service))) }
+        tell("listening \(endpoint)", "listening", members)
         if address.isLoopback { return }
-        let isSentTo = transport.carriesDatagrams
         warning(
             text(
-                "\(address) is public: whoever reaches this machine can \(isSentTo ? "send to it" : "connect")",
-                "\(address) 是公开的：能访问这台机器的人都能\(isSentTo ? "发送" : "连接")"))
+                "\(address) is public: whoever reaches this machine can \(transport.carriesDatagrams ? "send to it" : "connect")",
+                "\(address) 是公开的：能访问这台机器的人都能\(transport.carriesDatagrams ? "发送" : "连接")"))
     }
 
     func warning(_ words: String) {
@@ -95,6 +97,18 @@ final class Report: Sendable {
             text(
                 "\(address): \(count) clients, which is the limit; others queue until one has left (see --max-clients)",
                 "\(address)：\(count) 个客户端，已到上限；其他的要排队，直到有一个离开（见 --max-clients）"))
+    }
+
+    /// Tells of bytes of standard input that were read and do not arrive.
+    func unsent(_ count: Int, _ words: String) {
+        tell(words, "warning", [("message", .string(words)), ("unsent", .integer(count))])
+    }
+
+    /// Tells of datagrams that were dropped because they came from others than the peer.
+    func droppedOfOthers(_ count: Int, _ peer: String) {
+        let words = text(
+            "\(count) datagrams of others than \(peer) were dropped", "丢弃了 \(count) 个不是 \(peer) 发来的数据报")
+        tell(words, "warning", [("message", .string(words)), ("dropped", .integer(count))])
     }
 
     /// Tells the user something that is neither fault nor danger.

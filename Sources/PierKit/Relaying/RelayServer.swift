@@ -40,7 +40,7 @@ final class RelayServer: Sendable {
                 let listener = try Listener(on: setting.endpoint, backlog: setting.backlog, trace: report.trace)
                 listeners.append((listener, setting))
                 try listener.setKeepAlive(after: keepAlive)
-                report.listening(listener.address, for: setting.endpoint.transport, "relay")
+                report.listening(listener.address, setting.endpoint.transport)
             } catch {
                 for (listener, _) in listeners { listener.close() }
                 throw Failure(error)

@@ -49,7 +49,7 @@ final class Server: Sendable {
         for setting in settings {
             do throws(SocketError) {
                 let address = try opened.add(setting, report.trace)
-                report.listening(address, for: setting.endpoint.transport, service.rawValue)
+                report.listening(address, setting.endpoint.transport, service: service.rawValue)
             } catch {
                 opened.close()
                 throw Failure(error)

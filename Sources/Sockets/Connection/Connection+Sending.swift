@@ -79,9 +79,15 @@ extension Connection {
     /// Blocks and throws as `send(_: [UInt8])` does.
     @available(*, noasync)
     public func send(_ bytes: RawSpan) throws(SocketError) {
+        var sent = 0
+        try send(bytes, sent: &sent)
+    }
+
+    /// The same, and `sent` is how many of the bytes the system took, also where this throws.
+    @available(*, noasync)
+    package func send(_ bytes: RawSpan, sent: inout Int) throws(SocketError) {
         let bytes = pointer(to: bytes)
         guard !bytes.isEmpty else { return }
-        var sent = 0
         try performBlocking(.send, .send, outcome: { .taken(bytes.count) }) { (fd) throws(Errno) in
             try attemptSend(fd, bytes, &sent)
         }

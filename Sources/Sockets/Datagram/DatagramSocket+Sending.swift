@@ -126,6 +126,18 @@ extension DatagramSocket {
             patience: .zero)
     }
 
+    /// Sends a datagram to another's sender, from the address that it came to: a word of its own and no answer, so with all
+    /// hops, and with the patience of `send(_:to:)`.
+    @available(*, noasync)
+    package func send(_ bytes: [UInt8], toSenderOf datagram: Datagram) throws(SocketError) {
+        guard datagram.sender != .unnamed else {
+            throw error(.send, .system(.addressRequired), with: datagram.sender)
+        }
+        var passage = datagram.passage
+        passage.hops = System.Passage.usual.hops
+        try sendBlocking(pointer(to: bytes.span.bytes), to: datagram.sender, by: passage)
+    }
+
     private func sendBlocking(
         _ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: System.Passage,
         patience limit: Duration? = nil

@@ -66,6 +66,17 @@ public final class DatagramSocket: Sendable {
     /// The endpoint that others on this machine send to.
     public var endpoint: Endpoint { Endpoint(transport, .address(boundAddress)) }
 
+    /// Connects a bound socket to one sender, where its own address allows it: the kernel refuses the datagrams of others from
+    /// now on, and tells when nobody is there any more. What others sent before can still be received.
+    ///
+    /// A socket on every address stays as it is: connected it would have one address, perhaps not the one that was asked.
+    /// Never waits. Corresponds to `connect(2)`.
+    package func refuseAllBut(_ sender: SocketAddress) throws(SocketError) {
+        guard !boundAddress.isEveryAddress, sender != .unnamed else { return }
+        let done: Void? = try ask { (fd) throws(Errno) in _ = try System.connect(fd, to: sender) }
+        if done == nil { throw error(.connect, .closed) }
+    }
+
     /// Whether a datagram claims to come from this very socket: it would be answered for ever.
     package func isOwn(_ datagram: Datagram) -> Bool { isOwn(datagram.sender, datagram.passage) }
 
