@@ -14,7 +14,8 @@ struct InstallTests {
         #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
     private static let files = [
         "bin/pier", "share/bash-completion/completions/pier", "share/fish/vendor_completions.d/pier.fish",
-        "share/man/man1/pier-connect.1", "share/man/man1/pier-serve.1", "share/man/man1/pier.1",
+        "share/man/man1/pier-connect.1", "share/man/man1/pier-listen.1", "share/man/man1/pier-serve.1",
+        "share/man/man1/pier.1",
         "share/zsh/site-functions/_pier",
     ]
 
@@ -60,7 +61,7 @@ struct InstallTests {
                 "share/bash-completion/completions/pier", "share/zsh/site-functions/_pier",
                 "share/fish/vendor_completions.d/pier.fish",
             ].map { contents(of: "\(prefix)/\($0)") }
-            for verb in ["serve", "connect"] {
+            for verb in ["serve", "connect", "listen"] {
                 let help = try await pier(verb, "--help").output
                 let options = help.matches(of: /--([a-z][a-z0-9-]+)/).map { String($0.1) }
                 #expect(options.count > 7)
@@ -110,7 +111,7 @@ struct InstallTests {
     @Test(arguments: [
         (["serve", "echo", "--mo"], "--model"), (["serve", ""], "echo discard chargen daytime"),
         (["connect", "Make"], "Makefile"), (["serve", "echo", "--model", "t"], "threads tasks"),
-        (["connect", "x", "--duplex", "h"], "half"),
+        (["connect", "x", "--duplex", "h"], "half"), (["listen", "x", "--ke"], "--keep --keep-alive"),
     ])
     func bashCompletes(words: [String], completions: String) async throws {
         let script = """

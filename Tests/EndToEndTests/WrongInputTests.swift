@@ -136,7 +136,9 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
         #expect(access(path, F_OK) != 0)
     }
 
-    @Test(arguments: [["--help"], ["serve", "--help"], ["connect", "--help"], ["help", "serve"], ["--version"]])
+    @Test(arguments: [
+        ["--help"], ["serve", "--help"], ["connect", "--help"], ["listen", "--help"], ["help", "serve"], ["--version"],
+    ])
     func helpAndTheVersionAreAnswers(words: [String]) async throws {
         let command = try await outcome(of: [Place.pier] + words)
         #expect(command.status == 0)
@@ -145,7 +147,7 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
     }
 
     @Test func theHelpOfEveryVerbEndsWithTwoExamples() async throws {
-        for verb in ["serve", "connect"] {
+        for verb in ["serve", "connect", "listen"] {
             let lines = try await pier(verb, "--help").output.split(separator: "\n")
             #expect(lines.suffix(2).allSatisfy { $0.hasPrefix("  pier \(verb) ") })
             #expect(lines.dropLast(2).last == "EXAMPLES:")

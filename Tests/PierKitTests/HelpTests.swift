@@ -20,7 +20,7 @@ import TestSupport
 
     @Test func everyKeyBehindAQuestionMarkIsAFlagOfItsVerb() throws {
         let all: [(any Verb.Type, [String])] = [
-            (Serve.self, Serve.keys), (Connect.self, Connect.keys),
+            (Serve.self, Serve.keys), (Connect.self, Connect.keys), (Listen.self, Listen.keys),
             (RelayVerb.self, RelayVerb.listenKeys), (RelayVerb.self, RelayVerb.targetKeys),
         ]
         for (verb, keys) in all {

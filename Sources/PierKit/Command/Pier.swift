@@ -10,8 +10,8 @@ public struct Pier: ParsableCommand {
     public static let configuration = CommandConfiguration(
         commandName: "pier",
         abstract: text(
-            "Serves, connects and relays socket endpoints: TCP and UDP over IPv4 and IPv6, and Unix sockets.",
-            "服务、连接和转接套接字端点：IPv4 和 IPv6 上的 TCP 与 UDP，以及 Unix 套接字。"),
+            "Serves, connects, listens on and relays socket endpoints: TCP and UDP over IPv4 and IPv6, and Unix sockets.",
+            "服务、连接、监听和转接套接字端点：IPv4 和 IPv6 上的 TCP 与 UDP，以及 Unix 套接字。"),
         discussion: text(
             """
             An endpoint is HOST:PORT, [IPv6]:PORT, :PORT, a path with a / in it, or a URL such as tcp://127.0.0.1:8520, \
@@ -61,7 +61,7 @@ public struct Pier: ParsableCommand {
     }
 
     /// The verbs that the help speaks of.
-    static let verbs: [any Verb.Type] = [Serve.self, Connect.self, RelayVerb.self]
+    static let verbs: [any Verb.Type] = [Serve.self, Connect.self, Listen.self, RelayVerb.self]
 
     /// The parser's answer; where it is a page of help, our own.
     private static func page(for answer: String) -> String {

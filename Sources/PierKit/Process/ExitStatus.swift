@@ -116,6 +116,14 @@ extension SocketError {
             return text("check the address and this machine's network", "请检查地址和这台机器的网络")
         case (.connect, .timedOut), (.connect, .system(.timedOut)), (.resolve, .timedOut):
             return text("check the address, or give it longer with --timeout", "请检查地址，或者用 --timeout 多给一些时间")
+        case (.accept, .timedOut):
+            return text(
+                "nobody connected: check where the client connects to, or give it longer with --timeout",
+                "没有客户端连接：请检查客户端连接到哪里，或者用 --timeout 多给一些时间")
+        case (.receive, .timedOut):
+            return text(
+                "nobody sent a datagram: check where the sender sends to, or give it longer with --timeout",
+                "没有人发来数据报：请检查发送者发往哪里，或者用 --timeout 多给一些时间")
         case (.receive, .system(.timedOut)), (.send, .system(.timedOut)):
             return text(
                 "the peer, or the network on the way to it, is gone without a word", "对方，或者途中的网络，没有告知就消失了")
