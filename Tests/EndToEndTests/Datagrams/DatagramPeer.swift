@@ -114,6 +114,12 @@ final class DatagramPeer: Sendable {
 
     func ask(_ text: String) throws -> String { String(decoding: try ask(Array(text.utf8)), as: UTF8.self) }
 
+    /// Whether the network says within some milliseconds that nobody is there.
+    func isRefused(within milliseconds: CInt) -> Bool {
+        var entry = pollfd(fd: descriptor, events: 0, revents: 0)
+        return poll(&entry, 1, milliseconds) == 1
+    }
+
     /// Whether a datagram can be received within some milliseconds.
     func hasNews(within milliseconds: CInt = 0) -> Bool {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
