@@ -23,6 +23,8 @@ struct Dialogue {
                 // Whoever comes after the end of the input hears so at once.
                 if input.hasEnded { break }
                 guard try showMessage() else { return }
+                // A signal may have come meanwhile.
+                if input.hasEnded { break }
             }
             guard let line = try nextLine() else { break }
             try join.send(line, asRead: line + [UInt8(ascii: "\n")])

@@ -99,6 +99,8 @@ final class Host: Sendable {
             try join.run()
             join.account.closed()
         } catch {
+            // The signal came when this one was about to be joined, and closed what it came by.
+            if error.error?.cause == .closed, isStopping.withLock({ $0 }) { return join.account.closed() }
             guard keeps, let cause = error.error else {
                 join.account.closed()
                 throw error

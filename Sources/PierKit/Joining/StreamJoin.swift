@@ -82,34 +82,37 @@ final class StreamJoin: Join {
                 "对方重置了连接（收到 \(received) 字节，发送 \(sent) 字节）；它还没说完的已经丢失"), failure.error)
     }
 
-    func inputStopped() {}
+    /// A client whose word is waited for would not hear otherwise that nothing more comes.
+    func inputStopped() {
+        if rules.answers, rules.duplex == .half || rules.duplex == .receive { try? conversation.finishSending() }
+    }
 
     /// Both directions at once. Where only sending is asked for, what the peer says is dropped: left unread it would stop a
     /// peer that answers, and turn the close into a reset, which destroys what was sent.
     private func bothWays() throws(Failure) {
         guard Threads.start("input", { [self] in sendInput() }) else { throw Failure.noThread }
         var failure: Failure?
-        var sentBeforeItsEnd: Int?
         do throws(Failure) {
             try receiveAll(isShown: rules.duplex == .full)
-            sentBeforeItsEnd = account.sent
             sending.withLock { $0.hasNoPeer = true }
             try awaitSending()
         } catch {
             failure = error
             sending.withLock { $0.hasNoPeer = true }
         }
+        // A peer that was gone has acknowledged nothing of what it was sent then.
+        let unheard = unacknowledged
         input.interrupt()
         conversation.close()
         awaitSendingStopped()
         switch (sending.withLock { $0.end }, failure) {
         case (.inputFailed(let own), _): throw own
-        // The close that ended receiving was ours then, unless the peer came first with a reset.
-        case (.inputEnded, let failure?) where rules.duplex == .send && failure.error?.isReset == false: return
+        // It was this side's close, when all had arrived, that ended receiving.
+        case (.inputEnded, let failure?) where rules.duplex == .send && failure.error?.cause == .closed: return
         case (_, let failure?): throw failure
         case (.inputEnded, nil): return
         case (.networkFailed(let failure), nil) where rules.duplex == .send: throw failure
-        case (_, nil): tellUnsent(since: sentBeforeItsEnd)
+        case (_, nil): tellUnsent(unheard)
         }
     }
 
@@ -155,15 +158,14 @@ final class StreamJoin: Join {
     }
 
     /// Says what the peer cannot have got, though it ended well.
-    private func tellUnsent(since before: Int?) {
-        let late = before.map { account.sent - $0 } ?? 0
+    private func tellUnsent(_ unheard: Int) {
         if rules.keepsInput {
-            guard case .networkFailed = sending.withLock({ $0.end }), late > 0 else { return }
+            guard unheard > 0 else { return }
             rules.report.unsent(
-                late,
+                unheard,
                 text(
-                    "\(account.name) was gone: \(late) bytes that it was sent after it had finished may be lost",
-                    "\(account.name) 已经不在：它结束之后发给它的 \(late) 字节可能丢失"))
+                    "\(account.name): \(unheard) bytes that it was sent may be lost: it has not acknowledged them, and perhaps was gone",
+                    "\(account.name)：发给它的 \(unheard) 字节可能丢失：它没有确认，也许已经不在了"))
         } else if !Standard.isTerminal(0) {
             rules.note(
                 text(

@@ -167,6 +167,19 @@ import TestSupport
         }
     }
 
+    /// Also a client that is waited for hears at the first signal that nothing more comes.
+    @Test(arguments: Wire.allCases, ["full", "half", "receive"])
+    func aSilentClientHearsOfTheFirstSignal(wire: Wire, duplex: String) async throws {
+        try await listening(wire, ["--keep", "--grace", "1m", "--duplex", duplex, "-v"]) { host in
+            let client = try host.client()
+            try await host.program.errors.line(with: " accepted on ")
+            host.program.send(SIGTERM)
+            #expect(try client.receiveText() == "")
+            client.finish()
+            #expect(try await host.program.end() == 0)
+        }
+    }
+
     @Test(arguments: Wire.allCases)
     func nobodyInTimeIsATimeOut(wire: Wire) async throws {
         try await listening(wire, ["--timeout", "50ms"]) { host in
