@@ -13,7 +13,7 @@ MAN  := $(SHARE)/man/man1
 BASH_COMPLETIONS := $(SHARE)/bash-completion/completions
 ZSH  := $(SHARE)/zsh/site-functions
 FISH := $(SHARE)/fish/vendor_completions.d
-VERBS := serve connect listen
+VERBS := serve connect listen relay
 RIVALS_IN_SWIFT := Benchmarks/rivals/swift/Package.swift Benchmarks/rivals/swift/Sources
 BENCH_OPTIONS = $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CASES),--cases $(CASES)) \
 	$(if $(RIVALS),--rivals $(RIVALS)) $(if $(AGAINST),--against $(AGAINST))
