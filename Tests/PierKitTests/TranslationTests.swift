@@ -1,5 +1,6 @@
 @testable import PierKit
 import SocketCore
+import Sockets
 import Testing
 import TestSupport
 
@@ -11,7 +12,10 @@ import TestSupport
         "unix-dgram://a", "@a", "80", "unix:", "unix://@", "/%", "/%00", "/a\0",
         "/\(String(repeating: "a", count: 200))",
         "ä:80", "a b:80", "a..b:80", ".:80", "\(String(repeating: "a", count: 64)):80", "/a?zzzzzz=1", "/a?bcklog=1",
-        "/a?backlog", "/a?backlog=1&backlog=2",
+        "/a?backlog", "/a?backlog=1&backlog=2", "exec:", "exec:''", "exec:a\nb", "exec:a \\", "exec:a 'b", "exec:a \"b",
+        "file://a", "file:\(String(repeating: "a", count: 5000))", "fd:x",
+        "systemd:\(String(repeating: "a", count: 300))",
+        "systemd:a:b", "exce:cat",
     ])
     func everyReasonAgainstAnEndpointIsKnown(text: String) {
         let error = #expect(throws: EndpointError.self) { try Endpoint(text) }
@@ -19,6 +23,22 @@ import TestSupport
         let chinese = chineseSentences[error.phrase.words]
         #expect(chinese != nil, "\(error.phrase.words)")
         #expect(error.phrase.said(error.phrase.words) == error.reason)
+    }
+
+    @Test(arguments: ["exec:cat", "file:a", "fd:3", "systemd:web"])
+    func whatIsNoSocketsAddressIsToldToBothVerbs(text: String) async throws {
+        let endpoint = try Endpoint(text)
+        let refusals = [
+            await #expect(throws: SocketError.self) { _ = try await Connection(to: endpoint) },
+            #expect(throws: SocketError.self) { try Listener(on: endpoint) },
+        ]
+        for refusal in refusals {
+            guard case .endpoint(let error)? = refusal?.cause else {
+                Issue.record("\(String(describing: refusal))")
+                return
+            }
+            #expect(chineseSentences[error.phrase.words] != nil, "\(error.phrase.words)")
+        }
     }
 
     @Test func bothHaveTheSameValues() {

@@ -133,7 +133,7 @@ import TestSupport
     }
 }
 
-private func expectError(
+func expectError(
     _ text: String, _ position: Int, _ reason: String, sourceLocation: SourceLocation = #_sourceLocation
 ) {
     do {

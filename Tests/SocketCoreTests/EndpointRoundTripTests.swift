@@ -120,7 +120,7 @@ private func survives(_ text: String) -> Bool {
 }
 
 private func mutate(_ bytes: inout [UInt8], _ random: inout SeededGenerator) {
-    let special = Array("[]%:/?&=@-.0+\0 x25".utf8)
+    let special = Array("[]%:/?&=@-.0+\0 x25'\"\\".utf8)
     let index = Int.random(in: 0...bytes.count, using: &random)
     switch Int.random(in: 0..<4, using: &random) {
     case 0: bytes.insert(special.randomElement(using: &random) ?? 0, at: index)
@@ -130,11 +130,36 @@ private func mutate(_ bytes: inout [UInt8], _ random: inout SeededGenerator) {
     }
 }
 
+private func isControl(_ scalar: Unicode.Scalar) -> Bool { !isSafeForTerminal(String(Character(scalar))) }
+
 private func anyEndpoint(_ random: inout SeededGenerator) -> Endpoint {
     let port = UInt16.random(in: 0...65535, using: &random)
     let ip: Endpoint.Transport = random.oneIn(2) ? .tcp : .udp
     let unix: Endpoint.Transport = random.oneIn(2) ? .unix : .unixDatagram
-    switch Int.random(in: 0..<6, using: &random) {
+    switch Int.random(in: 0..<10, using: &random) {
+    case 6: return Endpoint(.descriptor, .descriptor(CInt.random(in: 0...(.max), using: &random)))
+    case 7:
+        let name = (0..<Int.random(in: 0...9, using: &random)).map { _ in
+            Character(Unicode.Scalar(UInt8.random(in: 0x20...0x7e, using: &random)))
+        }
+        let plain = String(name.map { $0 == ":" ? "?" : $0 })
+        return Endpoint(.inherited, .inherited(name: plain.isEmpty ? nil : plain))
+    case 8:
+        let scalars = (0..<Int.random(in: 1...20, using: &random)).map { _ in anyScalar(&random) }
+        guard let path = Endpoint.Path(String(String.UnicodeScalarView(scalars))) else {
+            preconditionFailure("no scalar is zero")
+        }
+        return Endpoint(.file, .file(path))
+    case 9:
+        let words = (0..<Int.random(in: 1...4, using: &random)).map { number in
+            let scalars = (0..<Int.random(in: 0...9, using: &random)).map { _ in
+                random.oneIn(3) ? ["'", "\"", "\\", " ", "$"].randomElement(using: &random) ?? "'" : anyScalar(&random)
+            }
+            let plain = scalars.filter { !isControl($0) }
+            return String(String.UnicodeScalarView(number == 0 ? ["a"] + plain : plain))
+        }
+        guard let command = Endpoint.Command(words) else { preconditionFailure("\(words) is no command") }
+        return Endpoint(.program, .program(command))
     case 0:
         return Endpoint(
             ip, .address(.ipv4(IPv4Address(value: UInt32.random(in: 0...(.max), using: &random)), port: port)))

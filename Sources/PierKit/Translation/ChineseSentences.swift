@@ -41,6 +41,19 @@ let chineseSentences: [String: String] = [
     "unknown key \"%\"; did you mean \"%\"?": "未知的键 \"%\"；你是不是想写 \"%\"？",
     "unknown key \"%\"; there are %": "未知的键 \"%\"；可用的有 %",
     "unknown key \"%\"; there are none here": "未知的键 \"%\"；这里没有可用的键",
+    "a command is missing; write exec:PROGRAM ARGUMENTS, such as exec:cat": "缺少命令；请写成 exec:程序 参数，例如 exec:cat",
+    "the name of a program is missing": "缺少程序的名字",
+    "a control character cannot be part of a command; put it into a script, and run that":
+        "命令里不能有控制字符；请把它写进脚本，再运行脚本",
+    "there is nothing behind the backslash; write a backslash itself as \\\\": "反斜杠后面没有内容；反斜杠本身写作 \\\\",
+    "the quote is not closed; write a quote itself as \\'": "引号没有闭合；引号本身写作 \\'",
+    "the quote is not closed; write a quote itself as \\\"": "引号没有闭合；引号本身写作 \\\"",
+    "a path after file:// starts with /; for a relative path write file:PATH": "file:// 后面的路径要以 / 开头；相对路径写作 file:PATH",
+    "% bytes are too long: a file's path has at most %": "% 字节太长：文件的路径最多 % 字节",
+    "a descriptor's number is missing; write fd:N with a decimal number, such as fd:3, without a sign or leading zeros":
+        "缺少描述符的编号；请写成 fd:N，例如 fd:3，用十进制数字，不带符号，前面不加零",
+    "% characters are too long: a socket's name has at most %": "% 个字符太长：套接字的名字最多 % 个字符",
+    "a socket's name has the characters of ASCII, without colons": "套接字的名字只能用 ASCII 字符，不能有冒号",
     "a value is missing; write %=VALUE": "缺少值；请写成 %=VALUE",
     "% is given twice": "% 写了两次",
 
@@ -59,6 +72,7 @@ let chineseSentences: [String: String] = [
         "Unix 套接字没有 IP 地址；请去掉源地址 %，或者写 % 地址",
     "a Unix socket has no IP address; leave the family out, or write an % address":
         "Unix 套接字没有 IP 地址；请去掉地址族，或者写 % 地址",
+    "a socket's address is needed here: tcp or unix, not %": "这里需要套接字的地址：tcp 或 unix，不能是 %",
     "standard input and output cannot be listened on": "不能在标准输入和标准输出上监听",
     "standard input and output cannot be connected to": "不能连接标准输入和标准输出",
     "port 0 cannot be connected to; it means \"any free port\" to a listener": "不能连接端口 0；它对监听者来说是“任意一个空闲端口”",

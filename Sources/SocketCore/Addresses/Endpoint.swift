@@ -1,6 +1,7 @@
 /// An end of a conversation as a person writes it: `tcp://127.0.0.5:8520`, `localhost:8520`, `:8520`, `/run/a.sock`.
 ///
-/// The grammar is `[scheme://]place[?key=value&…]`. Whether it is listened on or connected to is said by the verb, never
+/// The grammar is `[scheme://]place[?key=value&…]`. What is no socket's address has a colon alone behind its scheme:
+/// `exec:COMMAND`, `file:PATH`, `fd:3`, `systemd:NAME`; and `-` is standard input and output. Whether it is listened on or connected to is said by the verb, never
 /// by the endpoint. An endpoint prints so that it parses back.
 public struct Endpoint: Hashable, Sendable {
     /// How bytes go there.
@@ -13,12 +14,28 @@ public struct Endpoint: Hashable, Sendable {
         case unix
         /// Datagrams between programs of one machine (`unix(7)`).
         case unixDatagram = "unix-dgram"
+        /// The standard input and output of a program, which is run for it.
+        case program = "exec"
+        /// What is read from a file, or written to it.
+        case file
+        /// A descriptor that this process was started with.
+        case descriptor = "fd"
+        /// A socket that the service manager has opened (`sd_listen_fds(3)`).
+        case inherited = "systemd"
 
         /// Whether its places are paths and abstract names.
         var isUnix: Bool { self == .unix || self == .unixDatagram }
 
         /// Whether messages keep their borders there, and there are no connections.
         public var carriesDatagrams: Bool { self == .udp || self == .unixDatagram }
+
+        /// Whether its places are addresses of sockets.
+        public var hasAddresses: Bool {
+            switch self {
+            case .tcp, .udp, .unix, .unixDatagram: true
+            case .program, .file, .descriptor, .inherited: false
+            }
+        }
     }
 
     /// Where.
@@ -31,6 +48,14 @@ public struct Endpoint: Hashable, Sendable {
         case port(UInt16)
         /// Standard input and output, written `-`.
         case standardStreams
+        /// A program with its arguments.
+        case program(Command)
+        /// A file of any kind.
+        case file(Path)
+        /// A descriptor's number.
+        case descriptor(CInt)
+        /// The sockets of a name that the service manager gave them, or all that it has passed on.
+        case inherited(name: String?)
     }
 
     /// A `key=value` behind the `?`; every key is the name of a flag of the command.
@@ -50,6 +75,8 @@ public struct Endpoint: Hashable, Sendable {
 
     /// The keys that the library itself understands; the command's verbs have more.
     public static let keys = ["backlog", "duplex"]
+    /// Those that a file's endpoint has besides, whatever else is taken.
+    static let fileKeys = ["mode"]
 
     /// The endpoint at a place, without parameters.
     public init(_ transport: Transport, _ place: Place) {
@@ -91,6 +118,12 @@ extension Endpoint: CustomStringConvertible {
         case .port(let port): text = "\(transport.rawValue)://:\(port)"
         case .name(let name, let port): text = "\(transport.rawValue)://\(name):\(port)"
         case .address(let address): text = address.described(for: transport)
+        // A `?` is a character of the command like any other, so no parameter stands behind it.
+        case .program(let command): text = "\(transport.rawValue):\(command)"
+        case .file(let path): text = "\(transport.rawValue):\(path.isAbsolute ? "//" : "")\(path)"
+        case .descriptor(let number): text = "\(transport.rawValue):\(number)"
+        case .inherited(let name):
+            text = "\(transport.rawValue):\(percentEscaped(Array((name ?? "").utf8)[...]))"
         }
         for (index, parameter) in parameters.enumerated() {
             let value = percentEscaped(Array(parameter.value.utf8)[...])

@@ -6,9 +6,9 @@
 
 /// Reads the grammar of `Endpoint`. It works on bytes and keeps the position of each, so that an error can point.
 struct EndpointParser {
-    private let text: String
-    private let bytes: [UInt8]
-    private let keys: [String]
+    let text: String
+    let bytes: [UInt8]
+    let keys: [String]
 
     init(_ text: String, keys: [String]) {
         self.text = text
@@ -21,12 +21,15 @@ struct EndpointParser {
         guard !bytes.isEmpty else {
             throw error(0, "it is empty; write HOST:PORT, :PORT or a path such as /run/a.sock")
         }
+        if let command = try command() { return (.program, .program(command), []) }
         let mark = bytes.firstIndex(of: UInt8(ascii: "?")) ?? bytes.endIndex
         let (transport, start) = try scheme(before: mark)
         let place = bytes[start..<mark]
         let found: Endpoint.Place
         if let transport, transport.isUnix {
             found = .address(.unix(try unixPlace(place)))
+        } else if let transport, let elsewhere = try placeElsewhere(place, transport) {
+            return (transport, elsewhere, try parameters(from: mark, isFile: transport == .file))
         } else if place == [UInt8(ascii: "-")], transport == nil {
             found = .standardStreams
         } else if transport == nil, isPath(place) {
@@ -46,7 +49,8 @@ struct EndpointParser {
         case .address(let address): return address
         case .port: throw error(0, "a port alone is no address; write an address before the colon")
         case .name(let name, _): throw error(0, "\(name) is a name, and an address is needed here")
-        case .standardStreams: throw error(0, "standard input and output have no address")
+        case .standardStreams, .program, .file, .descriptor, .inherited:
+            throw error(0, "standard input and output have no address")
         }
     }
 
@@ -71,6 +75,7 @@ struct EndpointParser {
             }
             return (transport, colon + 3)
         }
+        if let transport, !transport.hasAddresses { return (transport, colon + 1) }
         guard hasSlashes else { return (nil, 0) }
         if let transport { return (transport, colon + 3) }
         let known = Endpoint.Transport.allCases.map(\.rawValue)
@@ -108,7 +113,7 @@ struct EndpointParser {
     }
 
     /// Undoes `%XX`. A zero byte is refused: the kernel would take it for the end.
-    private func unescaped(_ written: ArraySlice<UInt8>) throws(EndpointError) -> [UInt8] {
+    func unescaped(_ written: ArraySlice<UInt8>) throws(EndpointError) -> [UInt8] {
         var plain: [UInt8] = []
         var index = written.startIndex
         while index < written.endIndex {
@@ -144,11 +149,12 @@ struct EndpointParser {
         }
         let host = place[..<colon]
         let rest = place[(colon + 1)...]
+        let whole = String(decoding: place, as: UTF8.self)
+        if rest.contains(UInt8(ascii: ":")), IPv6Address(whole) != nil {
+            throw error(place.startIndex, "an IPv6 address stands in brackets, before its port: [\(whole)]:PORT")
+        }
+        try checkScheme(host, before: rest)
         if rest.contains(UInt8(ascii: ":")) {
-            let whole = String(decoding: place, as: UTF8.self)
-            if IPv6Address(whole) != nil {
-                throw error(place.startIndex, "an IPv6 address stands in brackets, before its port: [\(whole)]:PORT")
-            }
             throw error(
                 colon + 1 + (rest.firstIndex(of: UInt8(ascii: ":")) ?? 0) - rest.startIndex,
                 "a second colon; an IPv6 address stands in brackets: [ADDRESS]:PORT")
@@ -243,8 +249,9 @@ struct EndpointParser {
 
     // MARK: Parameters
 
-    private func parameters(from mark: Int) throws(EndpointError) -> [Endpoint.Parameter] {
+    private func parameters(from mark: Int, isFile: Bool = false) throws(EndpointError) -> [Endpoint.Parameter] {
         guard mark < bytes.endIndex else { return [] }
+        let keys = isFile ? self.keys + Endpoint.fileKeys : self.keys
         var found: [Endpoint.Parameter] = []
         for pair in bytes[(mark + 1)...].split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false) {
             let equals = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
@@ -262,12 +269,12 @@ struct EndpointParser {
 
     // MARK: Errors
 
-    private func hint(_ word: String, _ known: [String]) -> Phrase {
+    func hint(_ word: String, _ known: [String]) -> Phrase {
         if let near = nearest(to: word, in: known) { return "did you mean \"\(near)\"?" }
         return known.isEmpty ? "there are none here" : "there are \(known.joined(separator: ", "))"
     }
 
-    private func error(_ position: Int, _ reason: Phrase) -> EndpointError {
+    func error(_ position: Int, _ reason: Phrase) -> EndpointError {
         EndpointError(text: text, position: position, reason: reason)
     }
 }

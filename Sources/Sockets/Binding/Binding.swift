@@ -13,8 +13,9 @@ enum SocketKind {
 
     var systemKind: CInt { self == .stream ? System.kindStream : System.kindDatagram }
 
-    /// Refuses an endpoint of the other kind.
+    /// Refuses an endpoint of the other kind, and one that is no socket's address.
     func check(_ endpoint: Endpoint, _ operation: SocketError.Operation) throws(SocketError) {
+        if self == .stream, !endpoint.transport.hasAddresses { throw endpoint.hasNoAddress(operation) }
         guard endpoint.transport.carriesDatagrams != (self == .datagram) else { return }
         let needed =
             self == .stream ? "a stream is needed here: tcp or unix" : "datagrams are needed here: udp or unix-dgram"
@@ -61,6 +62,8 @@ enum Binding {
             return (.ipv6(.any, port: port), true)
         case .standardStreams:
             throw endpoint.refused(.bind, "standard input and output cannot be listened on")
+        case .program, .file, .descriptor, .inherited:
+            throw endpoint.hasNoAddress(.bind)
         }
     }
 

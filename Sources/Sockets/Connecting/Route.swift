@@ -28,6 +28,7 @@ enum Route {
             guard let addresses = AddressList(interleaving: wanted) else { throw endpoint.hasNoPort }
             self = .addresses(addresses)
         case .standardStreams: throw endpoint.refused(.connect, "standard input and output cannot be connected to")
+        case .program, .file, .descriptor, .inherited: throw endpoint.hasNoAddress(.connect)
         }
     }
 
@@ -76,6 +77,11 @@ extension Endpoint {
         } catch {
             throw SocketError(operation, .endpoint(error))
         }
+    }
+
+    /// That it is a stream, but none that a socket's address leads to.
+    func hasNoAddress(_ operation: SocketError.Operation) -> SocketError {
+        refused(operation, "a socket's address is needed here: tcp or unix, not \(transport.rawValue)")
     }
 
     /// That this endpoint cannot be used so.
