@@ -30,6 +30,14 @@ public struct SocketError: Error, Sendable {
         case loop
         /// Taking over a descriptor.
         case adopt
+        /// Running a program.
+        case run
+        /// Opening a file, or joining what is no socket.
+        case open
+        /// Reading from what is no socket.
+        case read
+        /// Writing to what is no socket.
+        case write
     }
 
     /// Why it failed, by whose doing.

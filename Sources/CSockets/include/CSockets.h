@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 
 #include "Datagrams.h"
+#include "Processes.h"
 
 /// accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC.
 int csockets_accept(int fd, struct sockaddr *address, socklen_t *length);

@@ -127,6 +127,12 @@ extension SocketError {
         case (.receive, .system(.timedOut)), (.send, .system(.timedOut)):
             return text(
                 "the peer, or the network on the way to it, is gone without a word", "对方，或者途中的网络，没有告知就消失了")
+        case (.run, .system(.noSuchFileOrDirectory)):
+            return text(
+                "no program has this name, or what its first line names: check it, or write its path",
+                "没有叫这个名字的程序，或者它第一行指定的程序不存在：请检查，或者写出路径")
+        case (.run, .system(.permissionDenied)):
+            return text("it is no program that you may run: check its mode", "它不是你可以运行的程序：请检查它的权限")
         case (_, .system(.tooManyOpenFiles)), (_, .system(.tooManyOpenFilesInSystem)):
             return text(
                 "raise the limit with ulimit -n, or lower --max-clients", "请用 ulimit -n 提高限制，或者调低 --max-clients")

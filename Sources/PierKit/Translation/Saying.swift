@@ -68,6 +68,10 @@ extension SocketError.Operation {
         case .sleep: "等待时间"
         case .loop: "事件循环"
         case .adopt: "接管"
+        case .run: "运行"
+        case .open: "打开"
+        case .read: "读取"
+        case .write: "写入"
         }
     }
 }

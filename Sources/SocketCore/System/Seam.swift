@@ -8,6 +8,8 @@ package enum SystemCall: String, Sendable, Hashable, CaseIterable {
     case getsockname, getpeername, getsockopt, setsockopt, ioctl, fcntl, fchmod, unlink, stat
     case pipe, splice
     case read, write, poll, epollCreate, epollControl, epollWait, eventfd
+    case open, fstat
+    case spawn, waitid, kill, pidfdOpen, pidfdSendSignal
 }
 
 /// The one seam between Pier and the kernel: what a test may do with each system call.

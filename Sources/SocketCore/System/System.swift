@@ -6,8 +6,8 @@ package import CSockets
 #endif
 package import SystemPackage
 
-// Every system call that Pier makes is in this file, in System+Datagrams.swift and in System+Splicing.swift, one function a call, each through the
-// seam (Seam.swift).
+// Every system call that Pier makes is in this file and in System+Datagrams.swift, System+Processes.swift and
+// System+Splicing.swift, one function a call, each through the seam (Seam.swift).
 //
 // A function here never waits, keeps no state and has no policy. EINTR is retried in `result`, and nowhere else, but for
 // the three calls whose answer to it differs: connect (it goes on by itself), close (the descriptor is gone), and poll
@@ -311,6 +311,13 @@ package enum System {
 
     /// Up to 15 bytes, for the calling thread (pthread_setname_np(3)).
     package static func nameThread(_ name: String) { csockets_name_thread(name) }
+
+    /// Keeps all signals from the calling thread (pthread_sigmask(3)).
+    package static func blockSignals() {
+        var all = sigset_t()
+        sigfillset(&all)
+        pthread_sigmask(SIG_SETMASK, &all, nil)
+    }
 
     /// Lets another thread have the processor (sched_yield(2)).
     package static func letOthersRun() { _ = sched_yield() }
