@@ -1,0 +1,53 @@
+internal import CSockets
+package import SystemPackage
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+// Descriptors that are no sockets: files, pipes, terminals.
+
+extension System {
+    /// What is done with a file that is opened.
+    package enum FileUse: Sendable {
+        case reading
+        /// It is made, or emptied.
+        case writing
+        /// It is made if need be, and every write goes to its end.
+        case appending
+    }
+
+    /// Opens a file for one direction. It never waits: a FIFO that nobody reads cannot be opened for writing. What is made
+    /// gets the mode 0666, less the umask.
+    package static func open(_ path: Endpoint.Path, for use: FileUse) throws(Errno) -> Descriptor {
+        let flags =
+            switch use {
+            case .reading: O_RDONLY
+            case .writing: O_WRONLY | O_CREAT | O_TRUNC
+            case .appending: O_WRONLY | O_CREAT | O_APPEND
+            }
+        return try opening(.open) {
+            path.withPath { Glibc.open($0, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0o666) }
+        }
+    }
+
+    /// What a descriptor stands for, and what it was opened for.
+    package struct DescriptorUse: Sendable {
+        package let isFile: Bool
+        package let isDirectory: Bool
+        package let isSocket: Bool
+        package let reads: Bool
+        package let writes: Bool
+    }
+
+    package static func use(of descriptor: CInt) throws(Errno) -> DescriptorUse {
+        var found = stat()
+        _ = try result(.fstat, descriptor) { fstat(descriptor, &found) }
+        let access = try result(.fcntl, descriptor) { fcntl(descriptor, F_GETFL) } & O_ACCMODE
+        let kind = found.st_mode & S_IFMT
+        return DescriptorUse(
+            isFile: kind == S_IFREG || kind == S_IFBLK, isDirectory: kind == S_IFDIR, isSocket: kind == S_IFSOCK,
+            reads: access != O_WRONLY, writes: access != O_RDONLY)
+    }
+}
