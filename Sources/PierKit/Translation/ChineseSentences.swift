@@ -77,6 +77,11 @@ let chineseSentences: [String: String] = [
     "standard input and output cannot be connected to": "不能连接标准输入和标准输出",
     "port 0 cannot be connected to; it means \"any free port\" to a listener": "不能连接端口 0；它对监听者来说是“任意一个空闲端口”",
     "duplex is one of %": "duplex 是其中之一：%",
+    "mode is one of %": "mode 是其中之一：%",
+    "% sockets have this name, and one is needed here": "有 % 个套接字叫这个名字，这里需要一个",
+    "the service manager has passed on no sockets to this process (LISTEN_FDS, LISTEN_PID)":
+        "服务管理器没有把套接字交给这个进程（LISTEN_FDS、LISTEN_PID）",
+    "no socket of this name was passed on; there are %": "没有交来叫这个名字的套接字；可用的有 %",
     "backlog is a number, such as 128": "backlog 是数字，例如 128",
 
     // Names.
@@ -89,6 +94,8 @@ let chineseSentences: [String: String] = [
     // Misuse.
     "a blocking call on an event loop's thread would stop all of its clients; use the form with await":
         "在事件循环的线程上阻塞会停住它的所有客户端；请使用带 await 的形式",
+    "it was taken over before; a descriptor can be used once": "它已经被接管过了；一个描述符只能用一次",
+    "it is no listening socket; a connected one can only be the target": "它不是监听套接字；已连接的套接字只能作为目标",
     "this connection is for sending only": "这个连接只用来发送",
     "this connection is for receiving only": "这个连接只用来接收",
 ]

@@ -1,0 +1,99 @@
+internal import Loops
+public import SocketCore
+internal import SystemPackage
+
+extension Connection {
+    /// Opens what an endpoint of any stream names: connects to an address, runs a program, opens a file, or takes what this
+    /// process was started with.
+    ///
+    /// - `tcp`, `unix`: as `Connection(to:)`.
+    /// - `exec:`: a program of its own for each call; it is told the addresses of `client` (see `ChildProcess`).
+    /// - `file:`: for `file`, unless the endpoint has a `mode`: `read`, `write` or `append` (see `FileAccess`). What is opened
+    ///   as the place that things go to is appended to; who opens one to read from it says `.read`.
+    /// - `-`: standard input and output. They stay open, and may be joined again.
+    /// - `fd:`: a stream socket is adopted, anything else is joined by a `Bridge`. It is taken over, so only once.
+    /// - `systemd:`: the one connected socket that the service manager has passed on under this name.
+    ///
+    /// Waits and throws as connecting does; for all else it does not wait, but for a program to begin. `timeout`, `source` and
+    /// `family` are for connecting.
+    public static func open(
+        _ endpoint: Endpoint, for client: Connection? = nil, file mode: FileAccess = .append,
+        from source: SocketAddress? = nil, family: AddressFamily? = nil, timeout: Duration? = nil,
+        duplex: Duplex? = nil, trace: Trace? = nil
+    ) async throws(SocketError) -> OpenedStream {
+        if let opened = try openHere(endpoint, for: client, mode, duplex, trace) { return opened }
+        return OpenedStream(
+            try await Connection(
+                to: endpoint, from: source, family: family, timeout: timeout, duplex: duplex, trace: trace))
+    }
+
+    /// Opens what an endpoint of any stream names, blocking the thread as the form with `await` suspends the task.
+    @available(*, noasync)
+    public static func open(
+        _ endpoint: Endpoint, for client: Connection? = nil, file mode: FileAccess = .append,
+        from source: SocketAddress? = nil, family: AddressFamily? = nil, timeout: Duration? = nil,
+        duplex: Duplex? = nil, trace: Trace? = nil
+    ) throws(SocketError) -> OpenedStream {
+        if let opened = try openHere(endpoint, for: client, mode, duplex, trace) { return opened }
+        return OpenedStream(
+            try Connection(to: endpoint, from: source, family: family, timeout: timeout, duplex: duplex, trace: trace))
+    }
+
+    /// What needs no connecting; nil for all else.
+    private static func openHere(
+        _ endpoint: Endpoint, for client: Connection?, _ mode: FileAccess, _ given: Duplex?, _ trace: Trace?
+    ) throws(SocketError) -> OpenedStream? {
+        let duplex = try endpoint.duplex(or: given)
+        switch endpoint.place {
+        case .address, .name, .port:
+            return nil
+        case .standardStreams:
+            return OpenedStream(try Bridge(standardStreams: duplex, trace: trace))
+        case .program(let command):
+            return OpenedStream(try ChildProcess(running: command, for: client, duplex: duplex, trace: trace))
+        case .file(let path):
+            return OpenedStream(
+                try Bridge(opening: path, for: endpoint.fileMode(or: mode), duplex: duplex, trace: trace))
+        case .descriptor(let number):
+            return try opened(number, duplex, trace)
+        case .inherited(let name):
+            let found = try Inherited.sockets(named: name, for: endpoint)
+            guard let only = found.first, found.count == 1 else {
+                throw endpoint.refused(.adopt, "\(found.count) sockets have this name, and one is needed here")
+            }
+            return try Inherited.taking(only) { () throws(SocketError) in
+                OpenedStream(try Connection(adopting: only, duplex: duplex, trace: trace))
+            }
+        }
+    }
+
+    private static func opened(
+        _ number: CInt, _ duplex: Duplex, _ trace: Trace?
+    ) throws(SocketError) -> OpenedStream {
+        let isSocket: Bool
+        do throws(Errno) {
+            isSocket = try System.use(of: number).isSocket
+        } catch {
+            throw SocketError(.adopt, .system(error), target: "fd:\(number)")
+        }
+        // A bridge leaves the standard streams open.
+        if !isSocket, number <= 2 { return OpenedStream(try Bridge(adopting: number, duplex: duplex, trace: trace)) }
+        return try Inherited.taking(number) { () throws(SocketError) in
+            isSocket
+                ? OpenedStream(try Connection(adopting: number, duplex: duplex, trace: trace))
+                : OpenedStream(try Bridge(adopting: number, duplex: duplex, trace: trace))
+        }
+    }
+}
+
+extension Endpoint {
+    /// The `mode` parameter, or what a caller wants.
+    fileprivate func fileMode(or given: FileAccess) throws(SocketError) -> FileAccess {
+        guard let written = self["mode"] else { return given }
+        guard let mode = FileAccess(rawValue: written.value) else {
+            let known = FileAccess.allCases.map(\.rawValue).joined(separator: ", ")
+            throw refused(.open, "mode is one of \(known)", at: written)
+        }
+        return mode
+    }
+}

@@ -1,0 +1,59 @@
+public import SocketCore
+internal import SystemPackage
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+extension Listener {
+    /// The listeners that an endpoint names: one on an address, the socket of `fd:`, or each that the service manager has
+    /// passed on under the name of `systemd:`.
+    ///
+    /// An inherited socket is taken over, and only once. It listens already; a `backlog` in the endpoint is set anew. A
+    /// Unix path stays when it closes. For `systemd:` the variables are read once and unset (`sd_listen_fds(3)`).
+    ///
+    /// Never waits. Throws as `init(on:)` does, and where what was inherited is no listening stream socket.
+    public static func open(
+        _ endpoint: Endpoint, backlog: Int? = nil, duplex: Duplex? = nil, trace: Trace? = nil
+    ) throws(SocketError) -> [Listener] {
+        let numbers: [CInt]
+        switch endpoint.place {
+        case .address, .name, .port, .standardStreams, .program, .file:
+            return [try Listener(on: endpoint, backlog: backlog, duplex: duplex, trace: trace)]
+        case .descriptor(let number): numbers = [number]
+        case .inherited(let name): numbers = try Inherited.sockets(named: name, for: endpoint)
+        }
+        let rule = try endpoint.duplex(or: duplex)
+        var length = backlog
+        if length == nil, endpoint["backlog"] != nil { length = try endpoint.backlog }
+        // All of them before any is taken.
+        for number in numbers { try checkListening(number) }
+        var listeners: [Listener] = []
+        for number in numbers {
+            let listener = try Inherited.taking(number) { () throws(SocketError) in
+                try Listener(adopting: number, duplex: rule, trace: trace)
+            }
+            if let length { try listener.listen(backlog: length) }
+            listeners.append(listener)
+        }
+        return listeners
+    }
+
+    /// Throws where a descriptor is no listening socket (`SO_ACCEPTCONN` of `socket(7)`).
+    private static func checkListening(_ descriptor: CInt) throws(SocketError) {
+        var listens: CInt = 0
+        do throws(Errno) {
+            _ = try withUnsafeMutableBytes(of: &listens) { (bytes) throws(Errno) in
+                try System.getOption(descriptor, SOL_SOCKET, SO_ACCEPTCONN, bytes)
+            }
+        } catch {
+            throw SocketError(.adopt, .system(error), target: "descriptor \(descriptor)")
+        }
+        guard listens != 0 else {
+            throw SocketError(
+                .adopt, .misuse("it is no listening socket; a connected one can only be the target"),
+                target: "descriptor \(descriptor)")
+        }
+    }
+}
