@@ -82,7 +82,6 @@ final class Crossing: Sendable {
     /// A pipe that poll(2) calls writable takes so many bytes without blocking (`PIPE_BUF`).
     private static let pipeful = 4096
     private static let size = 65536
-    private static let broken = CShort(POLLERR | POLLNVAL)
     private static let gone = CShort(POLLHUP | POLLERR | POLLNVAL)
 
     /// What one of the waits ended with.
@@ -166,8 +165,9 @@ final class Crossing: Sendable {
         let (descriptor, isFile) = (sink.rawValue, sink.isFile)
         while true {
             do throws(Errno) {
-                // A pipe whose reader has gone says so before anything is written.
-                switch try wait(for: socket, POLLIN, watching: isFile ? nil : descriptor, for: Self.broken) {
+                // A pipe whose reader has gone says so before anything is written, and so does a terminal that hung up;
+                // poll(2) would tell it again and again.
+                switch try wait(for: socket, POLLIN, watching: isFile ? nil : descriptor, for: Self.gone) {
                 case .stopped: return nil
                 case .peerGone: throw Errno.brokenPipe
                 case .ready: break

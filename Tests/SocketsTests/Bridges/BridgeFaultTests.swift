@@ -52,6 +52,23 @@ import Testing
         }
     }
 
+    /// It says so for as long as it is looked at; who did not heed that would look for ever.
+    @Test func aTerminalThatHangsUpEndsBothDirections() async throws {
+        try await trial { ledger in
+            let master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
+            var (number, isLocked): (CInt, CInt) = (-1, 0)
+            #expect(ioctl(master, 0x4004_5431, &isLocked) == 0 && ioctl(master, 0x8004_5430, &number) == 0)
+            let bridge = try Bridge(adopting: open("/dev/pts/\(number)", O_RDWR | O_NOCTTY | O_CLOEXEC))
+            close(master)
+            #expect(try await bridge.connection.receive(upTo: 9) == nil)
+            try await eventually { bridge.failure != nil }
+            // Nothing can be sent any more, though nobody has tried: the direction has ended by itself.
+            try await eventually { ledger.count(of: .shutdown) >= 2 }
+            #expect(try await cause { try await bridge.connection.send([1]) } == .system(.brokenPipe))
+            _ = try await cause { try await bridge.finish() }
+        }
+    }
+
     @Test(arguments: Face.allCases)
     func aCloseEndsAThreadThatWaitsToRead(_ face: Face) async throws {
         try await trial { ledger in
