@@ -41,8 +41,9 @@ public final class Relay: Sendable {
     private let size: Int
     private let idleTimeout: Duration?
     private let onFinish: (@Sendable (Connection) -> Void)?
+    private let isIdle = Atomic<Bool>(false)
 
-    /// How long a broken relay waits for what it has sent to arrive.
+    /// How long a broken relay waits for more of what it has sent to arrive.
     private static let patience = Duration.seconds(2)
 
     /// A relay of two connections, which are its own from now on. It holds at most `size` bytes of each direction that have
@@ -57,8 +58,6 @@ public final class Relay: Sendable {
         self.size = size
         self.idleTimeout = idleTimeout
         self.onFinish = onFinish
-        first.idleTimeout = idleTimeout
-        second.idleTimeout = idleTimeout
     }
 
     /// Moves what comes, in both directions, until both have ended; closes both connections.
@@ -68,9 +67,14 @@ public final class Relay: Sendable {
     /// had come before, and then a reset. A peer that takes no more but still has something to say is heard to its end.
     /// Corresponds to `recv(2)`, `send(2)` and `shutdown(2)`.
     public func run() async {
-        await withDiscardingTaskGroup { tasks in
-            tasks.addTask { await self.move(self.back, from: self.second, to: self.first, besides: self.forth) }
-            await move(forth, from: first, to: second, besides: back)
+        if let idleTimeout {
+            await withDiscardingTaskGroup { tasks in
+                tasks.addTask { await self.endWhenIdle(for: idleTimeout) }
+                await moveBoth()
+                tasks.cancelAll()
+            }
+        } else {
+            await moveBoth()
         }
         // Each in its own time: the one may take long to let the other's words through.
         async let other: Void = end(second, said: forth, heard: back)
@@ -78,36 +82,68 @@ public final class Relay: Sendable {
         await other
     }
 
+    private func moveBoth() async {
+        await withDiscardingTaskGroup { tasks in
+            tasks.addTask { await self.move(self.back, from: self.second, to: self.first, besides: self.forth) }
+            await move(forth, from: first, to: second, besides: back)
+        }
+    }
+
     private func move(
         _ flow: Flow, from source: Connection, to destination: Connection, besides other: Flow
     ) async {
-        var seen = other.bytes
-        while true {
-            do throws(SocketError) {
-                _ = try await source.move(to: destination, upTo: size, counting: flow)
-                try destination.finishSending()
+        do throws(SocketError) {
+            _ = try await source.move(to: destination, upTo: size, counting: flow)
+            try destination.finishSending()
+            // Where the other direction has stopped this one, that looks like an end.
+            guard let broken = other.failure, broken.operation == .receive else {
                 onFinish?(source)
                 return
-            } catch {
-                // One who only listens is not idle while there is something to hear.
-                if error.isSilence, idleTimeout != nil, other.bytes != seen {
-                    seen = other.bytes
-                    continue
-                }
+            }
+            flow.fail(destination.error(.send, broken.cause))
+        } catch {
+            if !isIdle.load(ordering: .acquiring) {
                 flow.fail(error)
                 // What still comes from there could be brought to nobody.
                 if error.operation == .receive { try? destination.stopReceiving() }
-                return
+            } else if other.failure?.operation == .receive {
+                // Told once, of the side that was found silent first.
+                flow.fail(destination.error(.send, .timedOut))
+            } else {
+                flow.fail((error.operation == .send ? destination : source).error(error.operation, .timedOut))
             }
         }
     }
+
+    /// Closes both when neither direction has moved anything for a while. A direction that waits for room, or for bytes, is
+    /// not idle while the other moves, so no single wait can tell.
+    private func endWhenIdle(for limit: Duration) async {
+        let clock = Bell()
+        var seen = moved
+        while (try? await clock.wait(until: .after(limit), .receive)) != nil {
+            if moved == seen {
+                // A loop that is late has first to look at what came meanwhile.
+                guard (try? await clock.wait(until: .after(.milliseconds(1)), .receive)) != nil else { return }
+            }
+            if moved == seen {
+                isIdle.store(true, ordering: .releasing)
+                first.close()
+                second.close()
+                return
+            }
+            seen = moved
+        }
+    }
+
+    /// Changes with whatever has moved.
+    private var moved: UInt64 { forth.bytes &+ back.bytes &+ forth.messages &+ back.messages }
 
     /// Ends one side, given the direction that spoke to it and the one that heard it.
     private func end(_ side: Connection, said: Flow, heard: Flow) async {
         defer { side.close() }
         if Task.isCancelled { return }
         if said.failure?.isBreakage(.receive) ?? false {
-            await side.waitUntilAcknowledged(until: .after(Self.patience))
+            await side.waitUntilAcknowledged(patience: Self.patience)
             side.abort()
         } else if said.failure == nil, heard.failure != nil {
             // Not all of what it said was wanted; closed at once, that would destroy the last words to it.
@@ -117,9 +153,6 @@ public final class Relay: Sendable {
 }
 
 extension SocketError {
-    /// Whether it says that nothing came for as long as a wait may last.
-    fileprivate var isSilence: Bool { operation == .receive && cause == .timedOut }
-
     /// Whether the system told it of a verb, so that a peer or the network broke what was under way.
     fileprivate func isBreakage(_ verb: Operation) -> Bool {
         guard operation == verb, case .system = cause else { return false }
@@ -128,12 +161,18 @@ extension SocketError {
 }
 
 extension Connection {
-    /// Waits until all that was sent has been acknowledged, or is lost. The kernel tells nobody, so it is asked again and
-    /// again, ever more rarely.
-    fileprivate func waitUntilAcknowledged(until deadline: Deadline) async {
+    /// Waits until all that was sent has been acknowledged, or is lost, or until nothing more has been for a while. The
+    /// kernel tells nobody, so it is asked again and again, ever more rarely.
+    fileprivate func waitUntilAcknowledged(patience: Duration) async {
         let clock = Bell()
         var pause = Duration.milliseconds(1)
+        var deadline = Deadline.after(patience)
+        var least = Int.max
         while !deadline.isPast, let left = try? unacknowledged, left > 0 {
+            if left < least {
+                least = left
+                deadline = .after(patience)
+            }
             guard (try? await clock.wait(until: .after(pause), .send)) != nil else { return }
             pause = min(pause * 2, .milliseconds(20))
         }
