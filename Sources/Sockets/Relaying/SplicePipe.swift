@@ -67,4 +67,16 @@ final class SplicePipe: Sendable {
         if case .done(let moved) = result { count -= moved }
         return result
     }
+
+    /// Empties the pipe into memory.
+    func empty() throws(Errno) -> [UInt8] {
+        var all: [UInt8] = []
+        try withUnsafeTemporaryAllocation(byteCount: 16384, alignment: 1) { (buffer) throws(Errno) in
+            while count > 0, case .done(let moved) = try System.read(readEnd, into: buffer), moved > 0 {
+                all.append(contentsOf: buffer[..<moved])
+                count -= moved
+            }
+        }
+        return all
+    }
 }

@@ -111,6 +111,10 @@ extension Transfer {
                 case .done(let moved): note(moved)
                 }
             } catch {
+                if error == .invalidArgument {
+                    try takeBack(from: pipe)
+                    return try sendHeld()
+                }
                 destination.note(breakage: error)
                 throw error
             }
@@ -118,6 +122,14 @@ extension Transfer {
         giveTurn()
         if !isBulk { leaveBulk() }
         return .moved
+    }
+
+    /// Copies what is in the pipe, which the destination does not take from one.
+    private func takeBack(from pipe: SplicePipe) throws(Errno) {
+        held = try pipe.empty()
+        sent = 0
+        mustCopy = true
+        leaveBulk()
     }
 
     private func givePipe() {
