@@ -14,7 +14,8 @@ struct InstallTests {
         #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
     private static let files = [
         "bin/pier", "share/bash-completion/completions/pier", "share/fish/vendor_completions.d/pier.fish",
-        "share/man/man1/pier-connect.1", "share/man/man1/pier-listen.1", "share/man/man1/pier-serve.1",
+        "share/man/man1/pier-connect.1", "share/man/man1/pier-listen.1", "share/man/man1/pier-relay.1",
+        "share/man/man1/pier-serve.1",
         "share/man/man1/pier.1",
         "share/zsh/site-functions/_pier",
     ]

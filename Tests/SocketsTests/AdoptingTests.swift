@@ -30,6 +30,7 @@ import Testing
     func anAdoptedDescriptorIsAConnectionLikeAnyOther(_ kind: Kind, _ face: Face) async throws {
         try await trial(over: kind) { ledger, client, server, listener in
             let copy = try server.withDescriptor { fcntl($0, F_DUPFD, 3) }
+            let copied = OpenFile(copy)
             // A blocking one, as others make them.
             _ = fcntl(copy, F_SETFL, 0)
             let adopted = try Connection(adopting: copy)
@@ -40,7 +41,7 @@ import Testing
             try await client.send([1])
             #expect(try await receive == [1])
             adopted.close()
-            try await eventually { !isOpen(copy) }
+            try await eventually { !copied.isOpen }
         }
     }
 

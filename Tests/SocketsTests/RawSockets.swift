@@ -70,6 +70,25 @@ extension Connection {
 /// Whether a descriptor is open in this process.
 func isOpen(_ fd: CInt) -> Bool { fcntl(fd, F_GETFD) >= 0 }
 
+/// What a descriptor means now. Once it has been closed its number may soon be another test's.
+struct OpenFile {
+    private let descriptor: CInt
+    private let inode: UInt?
+
+    init(_ descriptor: CInt) {
+        self.descriptor = descriptor
+        inode = Self.inode(descriptor)
+    }
+
+    /// Whether the number still means it.
+    var isOpen: Bool { inode != nil && Self.inode(descriptor) == inode }
+
+    private static func inode(_ descriptor: CInt) -> UInt? {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 ? UInt(status.st_ino) : nil
+    }
+}
+
 /// Waits for a byte with the bare system calls, which no ledger counts; nil at the end of the stream.
 func readByte(_ fd: CInt) -> UInt8? {
     var entry = pollfd(fd: fd, events: CShort(POLLIN), revents: 0)

@@ -53,7 +53,9 @@ extension Waitable {
     /// Whether the last wait in a direction lasted as long as it might.
     package func hasTimedOut(_ direction: Direction) -> Bool {
         let end = side(direction) { $0.waitUntil.load(ordering: .acquiring) }
-        return end != .max && end <= System.now
+        guard end != .max, end <= System.now else { return false }
+        // A deadline may have been moved later since that wait began.
+        return idleLimit.load(ordering: .relaxed) != .max || deadline(direction).isPast
     }
 
     /// Whether the system calls the socket ready in a direction at this moment. A loop that comes to a wait late finds its

@@ -73,11 +73,12 @@ import Testing
     func aCloseEndsAThreadThatWaitsToRead(_ face: Face) async throws {
         try await trial { ledger in
             let (read, write) = try makePipe()
+            let readEnd = OpenFile(read)
             defer { close(write) }
             let bridge = try Bridge(adopting: read)
             try await ledger.sees(.poll)
             bridge.connection.close()
-            try await eventually { !isOpen(read) }
+            try await eventually { !readEnd.isOpen }
             try await bridge.finish(by: face)
         }
     }
@@ -86,10 +87,11 @@ import Testing
     @Test func aBridgeThatIsLetGoIsTakenDown() async throws {
         try await trial { _ in
             let (read, write) = try makePipe()
+            let readEnd = OpenFile(read)
             defer { close(write) }
             func leave() throws { _ = try Bridge(adopting: read) }
             try leave()
-            try await eventually { !isOpen(read) }
+            try await eventually { !readEnd.isOpen }
         }
     }
 
@@ -97,12 +99,13 @@ import Testing
     func aReaderThatTakesNothingIsWaitedForOnlySoLong(_ face: Face) async throws {
         try await trial { _ in
             let (read, write) = try makePipe()
+            let writeEnd = OpenFile(write)
             defer { close(read) }
             let bridge = try Bridge(adopting: write)
             try await bridge.connection.send(pattern(100_000), by: face)
             let failure = try await cause { try await bridge.finish(within: Self.soon, by: face) }
             #expect(failure == .timedOut)
-            #expect(!isOpen(write))
+            #expect(!writeEnd.isOpen)
         }
     }
 

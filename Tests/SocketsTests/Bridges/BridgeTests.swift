@@ -71,6 +71,8 @@ import Testing
     func aPipesEndsArePassedOn(_ face: Face) async throws {
         try await trial { _ in
             let (read, write) = try makePipe()
+            let writeEnd = OpenFile(write)
+            let readEnd = OpenFile(read)
             let source = try Bridge(adopting: read)
             let sink = try Bridge(adopting: write)
             #expect(fcntl(write, F_GETFD) & FD_CLOEXEC != 0)
@@ -85,7 +87,7 @@ import Testing
             try await send
             try await source.finish(by: face)
             try await sink.finish(by: face)
-            #expect(!isOpen(read) && !isOpen(write))
+            #expect(!readEnd.isOpen && !writeEnd.isOpen)
         }
     }
 

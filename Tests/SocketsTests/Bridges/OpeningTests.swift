@@ -21,8 +21,10 @@ import Testing
             defer { unlink(path) }
             let pair = try Connection.pair()
             let copy = try pair.0.withDescriptor { fcntl($0, F_DUPFD_CLOEXEC, 950) }
+            let copied = OpenFile(copy)
             try await pair.1.send("adopted")
             let (read, write) = try makePipe()
+            let readEnd = OpenFile(read)
             #expect(Glibc.write(write, "piped", 5) == 5)
             close(write)
             for (endpoint, said) in [
@@ -35,8 +37,8 @@ import Testing
                 #expect(got == Array(said.utf8), "\(endpoint)")
                 try await stream.finish(by: face)
             }
-            #expect(!isOpen(read))
-            try await eventually { !isOpen(copy) }
+            #expect(!readEnd.isOpen)
+            try await eventually { !copied.isOpen }
             pair.0.close()
             pair.1.close()
             listener.close()

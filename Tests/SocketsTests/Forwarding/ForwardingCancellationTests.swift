@@ -6,7 +6,7 @@ import Testing
 @Suite(.inTurn) struct ForwardingCancellationTests {
     @Test(arguments: Setup.all, Way.all)
     func aCancelledWaitForBytesFails(_ setup: Setup, _ way: Way) async throws {
-        try await relaying(setup, echo: way.echo) { relay in
+        try await tryingForward(setup, echo: way.echo) { relay in
             let forward = relay.forward()
             try await relay.exchange(way.stage)
             await relay.settle()
@@ -17,7 +17,7 @@ import Testing
 
     @Test(arguments: Setup.unix, Way.started)
     func aCancelledWaitForRoomFails(_ setup: Setup, _ way: Way) async throws {
-        try await relaying(setup, echo: way.echo) { relay in
+        try await tryingForward(setup, echo: way.echo) { relay in
             let forward = relay.forward()
             try await relay.exchange(way.stage)
             _ = try await relay.fill()
@@ -28,7 +28,7 @@ import Testing
 
     @Test(arguments: Setup.plain, Stage.allCases)
     func theConnectionsLiveOn(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             for _ in 0..<3 {
                 let forward = relay.forward()
                 try await relay.exchange(stage)
@@ -46,7 +46,7 @@ import Testing
     @Test(arguments: Setup.all, [Stage.few, .many])
     func cancellingAGroupEndsItsForwardAndNotTheClient(_ setup: Setup, _ stage: Stage) async throws {
         for full in setup.kind == .unix ? [true, false] : [false] {
-            try await relaying(setup) { relay in
+            try await tryingForward(setup) { relay in
                 let cancel = Notes<Bool>()
                 let ended = Notes<SocketError.Cause?>()
                 let work = relay.begin {
@@ -74,7 +74,7 @@ import Testing
 
     @Test(arguments: Setup.all)
     func aTaskThatIsCancelledAlreadyDoesNotBegin(_ setup: Setup) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             try await relay.sender.send([1, 2])
             let forward = relay.begin {
                 try await withThrowingTaskGroup(of: UInt64.self) { group in
@@ -93,7 +93,7 @@ import Testing
     @Test(arguments: Setup.all.filter { $0.place != .off }, [Stage.few, .many])
     func closingTheLoopsEndsIt(_ setup: Setup, _ stage: Stage) async throws {
         for full in setup.kind == .unix ? [true, false] : [false] {
-            try await relaying(setup) { relay in
+            try await tryingForward(setup) { relay in
                 let forward = relay.forward()
                 try await relay.exchange(stage)
                 if full { _ = try await relay.fill() }
@@ -107,7 +107,7 @@ import Testing
     @Test(arguments: Setup.all)
     func closingTheLoopsRacesWithForwardsThatBegin(_ setup: Setup) async throws {
         for round in 0..<10 {
-            try await relaying(setup, echo: true) { relay in
+            try await tryingForward(setup, echo: true) { relay in
                 let forward = relay.forward()
                 try await relay.exchange(round)
                 for _ in 0..<round { await Task.yield() }

@@ -8,7 +8,7 @@ import Testing
     func aDeadlineMovedToThePastEndsAWaitForBytesAndALaterOneLetsItBeginAgain(
         _ setup: Setup, _ stage: Stage
     ) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             relay.source.receiveDeadline = .after(.seconds(1000))
             let forward = relay.forward()
             try await relay.exchange(stage)
@@ -27,7 +27,7 @@ import Testing
     @Test(arguments: Setup.all, [Stage.few, .many])
     func aDeadlineInTheFutureEndsAWaitForBytesThen(_ setup: Setup, _ stage: Stage) async throws {
         for moved in [true, false] {
-            try await relaying(setup, echo: true) { relay in
+            try await tryingForward(setup, echo: true) { relay in
                 let forward = relay.forward()
                 try await relay.exchange(stage)
                 if moved { relay.source.receiveDeadline = .after(.seconds(1000)) }
@@ -43,7 +43,7 @@ import Testing
     @Test(arguments: Setup.all, [Stage.few, .many])
     func aDeadlineMovedLaterLetsItGoOn(_ setup: Setup, _ stage: Stage) async throws {
         try await withTime(.milliseconds(200)) { near in
-            try await relaying(setup, echo: true) { relay in
+            try await tryingForward(setup, echo: true) { relay in
                 let forward = relay.forward()
                 try await relay.exchange(stage)
                 let start = ContinuousClock.now
@@ -60,7 +60,7 @@ import Testing
 
     @Test(arguments: Setup.all, Way.started)
     func aDeadlineForSendingEndsAWaitForRoom(_ setup: Setup, _ way: Way) async throws {
-        try await relaying(setup, echo: way.echo) { relay in
+        try await tryingForward(setup, echo: way.echo) { relay in
             let forward = relay.forward()
             try await relay.exchange(way.stage)
             _ = try await relay.fill()
@@ -77,7 +77,7 @@ import Testing
     /// The deadline for sending says nothing of a wait for bytes: it is the next message's.
     @Test(arguments: Setup.all, Way.all)
     func aDeadlineForSendingDoesNotEndAWaitForBytes(_ setup: Setup, _ way: Way) async throws {
-        try await relaying(setup, echo: way.echo) { relay in
+        try await tryingForward(setup, echo: way.echo) { relay in
             let forward = relay.forward()
             try await relay.exchange(way.stage)
             await relay.settle()
@@ -95,7 +95,7 @@ import Testing
     /// And that for receiving says nothing of a wait for room.
     @Test(arguments: Setup.unix, Way.started)
     func aDeadlineForReceivingDoesNotEndAWaitForRoom(_ setup: Setup, _ way: Way) async throws {
-        try await relaying(setup, echo: way.echo) { relay in
+        try await tryingForward(setup, echo: way.echo) { relay in
             let forward = relay.forward()
             let count = try await relay.exchange(way.stage)
             let sent = try await relay.fill()
@@ -113,7 +113,7 @@ import Testing
 
     @Test(arguments: Setup.all, [Stage.few, .many])
     func theIdleTimeoutOfTheSourceEndsAWaitForBytes(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             try await relay.exchange(stage)
             let start = ContinuousClock.now
@@ -128,7 +128,7 @@ import Testing
     /// That of the source is no limit of a wait for room, and that of the destination none of a wait for bytes.
     @Test(arguments: Setup.unix, [Stage.few, .many])
     func anIdleTimeoutIsOfItsOwnConnection(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             let count = try await relay.exchange(stage)
             relay.destination.idleTimeout = .milliseconds(50)
@@ -151,7 +151,7 @@ import Testing
     @Test(arguments: Setup.all)
     func theIdleTimeoutIsOfASingleWaitAndNotOfTheirSum(_ setup: Setup) async throws {
         try await withTime(.milliseconds(250)) { idle in
-            try await relaying(setup, echo: true) { relay in
+            try await tryingForward(setup, echo: true) { relay in
                 let forward = relay.forward()
                 var count = try await relay.exchange(Stage.many)
                 relay.source.idleTimeout = idle
@@ -176,7 +176,7 @@ import Testing
     }
 
     /// Lets some time pass, by a wait of a socket that has nothing to do with it.
-    private func pass(_ time: Duration, _ relay: Relay) async throws {
+    private func pass(_ time: Duration, _ relay: ForwardTrial) async throws {
         let (one, other) = try Connection.pair()
         one.receiveDeadline = .after(time)
         #expect(try await cause { try await one.receive(upTo: 1) } == .timedOut)

@@ -7,7 +7,7 @@ import Testing
 @Suite(.inTurn) struct ForwardingEndingTests {
     @Test(arguments: Setup.all, Stage.allCases)
     func closingTheSourceEndsAWaitForBytes(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             try await relay.exchange(stage)
             await relay.settle()
@@ -21,7 +21,7 @@ import Testing
 
     @Test(arguments: Setup.all, Stage.allCases)
     func closingTheSourceOfAnEchoEndsAWaitForBytes(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup, echo: true) { relay in
+        try await tryingForward(setup, echo: true) { relay in
             let forward = relay.forward()
             try await relay.exchange(stage)
             await relay.settle()
@@ -33,7 +33,7 @@ import Testing
 
     @Test(arguments: Setup.all, [Stage.few, .many])
     func closingTheSourceEndsItWhenTheMessageInHandIsSent(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             try await relay.exchange(stage)
             let sent = try await relay.fill()
@@ -50,7 +50,7 @@ import Testing
 
     @Test(arguments: Setup.all, Stage.allCases)
     func closingTheDestinationEndsItAtTheNextMessage(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             try await relay.exchange(stage)
             await relay.settle()
@@ -69,7 +69,7 @@ import Testing
     /// Where nothing comes any more there is nothing to send, and no reason to fail.
     @Test(arguments: Setup.all, [Stage.few, .many])
     func aClosedDestinationIsNoErrorWhereTheEndComesNext(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             let count = try await relay.exchange(stage)
             await relay.settle()
@@ -82,7 +82,7 @@ import Testing
 
     @Test(arguments: Setup.all, Way.started)
     func closingTheDestinationEndsAWaitForRoom(_ setup: Setup, _ way: Way) async throws {
-        try await relaying(setup, echo: way.echo) { relay in
+        try await tryingForward(setup, echo: way.echo) { relay in
             let forward = relay.forward()
             try await relay.exchange(way.stage)
             _ = try await relay.fill()
@@ -93,7 +93,7 @@ import Testing
 
     @Test(arguments: Setup.all, Way.all)
     func aResetOfTheSourceIsAnErrorOfReceiving(_ setup: Setup, _ way: Way) async throws {
-        try await relaying(setup, echo: way.echo) { relay in
+        try await tryingForward(setup, echo: way.echo) { relay in
             let forward = relay.forward()
             try await relay.exchange(way.stage)
             await relay.settle()
@@ -110,7 +110,7 @@ import Testing
 
     @Test(arguments: Setup.all, Stage.allCases)
     func aResetOfTheDestinationIsAnErrorOfSending(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             try await relay.exchange(stage)
             await relay.settle()
@@ -125,7 +125,7 @@ import Testing
     /// A peer that is gone is known only by its answer to the first bytes.
     @Test(arguments: Setup.all, [Stage.few, .many])
     func aReaderThatHasClosedIsAnErrorOfSendingInTheEnd(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             try await relay.exchange(stage)
             relay.reader.close()
@@ -139,7 +139,7 @@ import Testing
 
     @Test(arguments: Setup.all, [Stage.few, .many])
     func aResetEndsAWaitForRoom(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             try await relay.exchange(stage)
             _ = try await relay.fill()
@@ -150,7 +150,7 @@ import Testing
 
     @Test(arguments: Setup.all, Stage.allCases)
     func stoppingToReceiveIsTheEndOfTheStream(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             let count = try await relay.exchange(stage)
             await relay.settle()
@@ -163,7 +163,7 @@ import Testing
 
     @Test(arguments: Setup.all, Way.all)
     func finishingTheDestinationFailsTheNextMessage(_ setup: Setup, _ way: Way) async throws {
-        try await relaying(setup, echo: way.echo) { relay in
+        try await tryingForward(setup, echo: way.echo) { relay in
             let forward = relay.forward()
             try await relay.exchange(way.stage)
             await relay.settle()
@@ -178,7 +178,7 @@ import Testing
 
     @Test(arguments: Setup.all, Way.started)
     func finishingTheDestinationEndsAWaitForRoom(_ setup: Setup, _ way: Way) async throws {
-        try await relaying(setup, echo: way.echo) { relay in
+        try await tryingForward(setup, echo: way.echo) { relay in
             let forward = relay.forward()
             try await relay.exchange(way.stage)
             _ = try await relay.fill()
@@ -191,7 +191,7 @@ import Testing
     @Test(arguments: Setup.tcp, [Stage.few, .many])
     func theErrorNamesTheConnectionThatFailed(_ setup: Setup, _ stage: Stage) async throws {
         for ofSource in [true, false] {
-            try await relaying(setup) { relay in
+            try await tryingForward(setup) { relay in
                 let said = Notes<String>()
                 let forward = relay.begin {
                     do {
@@ -218,7 +218,7 @@ import Testing
     @Test(arguments: Setup.all, [Stage.few, .many])
     func theSystemsErrorIsTheVerbs(_ setup: Setup, _ stage: Stage) async throws {
         for operation in [SocketError.Operation.receive, .send] {
-            try await relaying(setup, echo: true) { relay in
+            try await tryingForward(setup, echo: true) { relay in
                 let forward = relay.forward()
                 try await relay.exchange(stage)
                 await relay.settle()

@@ -6,7 +6,7 @@ import Testing
 @Suite(.inTurn) struct ForwardingTests {
     @Test(arguments: Setup.all, Stage.allCases)
     func anEchoGivesBackAllAndCountsIt(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup, echo: true) { relay in
+        try await tryingForward(setup, echo: true) { relay in
             let forward = relay.forward()
             let count = try await relay.exchange(stage)
             try relay.sender.finishSending()
@@ -16,7 +16,7 @@ import Testing
 
     @Test(arguments: Setup.all, Stage.allCases)
     func aRelayPassesOnAllAndCountsIt(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             let count = try await relay.exchange(stage)
             try relay.sender.finishSending()
@@ -26,7 +26,7 @@ import Testing
 
     @Test(arguments: Setup.all, Way.started)
     func theEndIsNotPassedOn(_ setup: Setup, _ way: Way) async throws {
-        try await relaying(setup, echo: way.echo) { relay in
+        try await tryingForward(setup, echo: way.echo) { relay in
             let forward = relay.forward()
             let count = try await relay.exchange(way.stage)
             // The last message and the end come together.
@@ -46,7 +46,7 @@ import Testing
 
     @Test(arguments: Setup.all, Stage.allCases)
     func whatWasReceivedBeforeGoesFirst(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             try await relay.sender.send(Array("a line\nthe rest".utf8))
             #expect(try await relay.source.receiveLine() == "a line")
             let forward = relay.forward()
@@ -60,7 +60,7 @@ import Testing
     /// Also when all has come by then, and the socket itself will never tell of more.
     @Test(arguments: Setup.all, [1, 3, 8, 65536])
     func whatWasReceivedBeforeGoesFirstThoughThePeerHasFinished(_ setup: Setup, _ size: Int) async throws {
-        try await relaying(setup, echo: true) { relay in
+        try await tryingForward(setup, echo: true) { relay in
             try await relay.sender.send(Array("a line\nthe rest".utf8))
             try relay.sender.finishSending()
             #expect(try await relay.source.receiveLine() == "a line")
@@ -74,7 +74,7 @@ import Testing
     /// overtake it, whoever moves that.
     @Test(arguments: Setup.full, 0...7)
     func whatAnotherReceiveLeftOverGoesFirst(_ setup: Setup, _ messages: Int) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             try await relay.exchange(messages)
             let line = Task { try await relay.source.receiveLine() }
@@ -98,7 +98,7 @@ import Testing
 
     @Test(arguments: Setup.all, [1, 2, 100_000, .max])
     func anySizeWillDo(_ setup: Setup, _ size: Int) async throws {
-        try await relaying(setup, echo: true) { relay in
+        try await tryingForward(setup, echo: true) { relay in
             let forward = relay.forward(upTo: size)
             let count = try await relay.exchange(10)
             let all = pattern(size == 1 ? 5_000 : 200_000)
@@ -113,7 +113,7 @@ import Testing
     /// It can be done again and again on one connection, and each counts its own.
     @Test(arguments: Setup.all)
     func oneMayFollowTheOther(_ setup: Setup) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             for round in 0..<5 {
                 let forward = relay.forward()
                 try await relay.exchange(Stage.many)

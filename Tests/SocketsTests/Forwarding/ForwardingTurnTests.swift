@@ -8,7 +8,7 @@ import Testing
     /// Where the loop moves the bytes it keeps its turn to the end; the verbs give it away between two messages.
     @Test(arguments: Setup.all, Stage.allCases)
     func anotherReceiveGetsItsTurnAtTheEndAtTheLatest(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             try await relay.exchange(stage)
             await relay.settle()
@@ -33,7 +33,7 @@ import Testing
 
     @Test(arguments: Setup.moved)
     func anotherReceiveWaitsWhileTheLoopMovesTheBytes(_ setup: Setup) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             var count = try await relay.exchange(Stage.many)
             let receive = Task { try await relay.source.receive(upTo: 9) }
@@ -49,7 +49,7 @@ import Testing
     /// Sends of others come between two messages or after the last, whole, and all of them.
     @Test(arguments: Setup.full, Way.all)
     func otherSendsGetTheirTurnAtTheEndAtTheLatest(_ setup: Setup, _ way: Way) async throws {
-        try await relaying(setup, echo: way.echo) { relay in
+        try await tryingForward(setup, echo: way.echo) { relay in
             let forward = relay.forward()
             try await relay.exchange(way.stage)
             await relay.settle()
@@ -73,7 +73,7 @@ import Testing
 
     @Test(arguments: Setup.full, Stage.allCases)
     func theOtherDirectionsAreFree(_ setup: Setup, _ stage: Stage) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             let count = try await relay.exchange(stage)
             for byte in 0..<10 as Range<UInt8> {
@@ -98,7 +98,7 @@ import Testing
     /// Who waits for the turn keeps its own deadline, and can be cancelled.
     @Test(arguments: Setup.moved)
     func whoWaitsForTheTurnCanGiveUp(_ setup: Setup) async throws {
-        try await relaying(setup) { relay in
+        try await tryingForward(setup) { relay in
             let forward = relay.forward()
             let count = try await relay.exchange(Stage.many)
             let receive = Task { try await cause { try await relay.source.receive(upTo: 9) } }

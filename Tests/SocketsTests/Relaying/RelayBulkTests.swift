@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    /// There are 64 pipes, in both directions of all relays.
+    /// There are 64 pipes at a time, for both directions of all relays.
     @Test func moreTransfersThanThereArePipesAreAllServed() async throws {
         await #expect(processExitsWith: .success) {
             try await trial(patience * 4) { ledger in
@@ -104,7 +104,6 @@ import Testing
                     try await tasks.waitForAll()
                 }
                 #expect(ledger.count(of: .splice) > 0)
-                #expect(ledger.count(of: .pipe) <= 64, "\(ledger.count(of: .pipe))")
                 // Nothing stays but empty pipes that are kept.
                 try await eventually(patience, "closing all but the pipes") { descriptorCount() <= before + 128 }
             }

@@ -105,7 +105,7 @@ struct Forwarding: Sendable {
 }
 
 /// A source with its peer, a destination with its peer, and a place in which to forward from the one to the other.
-final class Relay: Sendable {
+final class ForwardTrial: Sendable {
     let ledger: Ledger
     let group: EventLoopGroup
     let sender: Connection
@@ -299,11 +299,11 @@ final class Relay: Sendable {
 }
 
 /// A trial with a relay, which lives until the body has ended.
-func relaying(
-    _ setup: Setup, echo: Bool = false, _ body: @escaping @Sendable (Relay) async throws -> Void
+func tryingForward(
+    _ setup: Setup, echo: Bool = false, _ body: @escaping @Sendable (ForwardTrial) async throws -> Void
 ) async throws {
     try await trial { ledger in
-        let relay = try await Relay(setup, echo: echo, ledger)
+        let relay = try await ForwardTrial(setup, echo: echo, ledger)
         do {
             try await body(relay)
         } catch {
