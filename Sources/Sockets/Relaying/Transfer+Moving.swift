@@ -41,12 +41,18 @@ extension Transfer {
                 held = Array(message)
                 return obstacle
             }
-            if case .done = try destination.attemptSend(into.rawValue, message, &sent) {
-                note(received)
+            let result: Attempt<Void>
+            do throws(Errno) {
+                result = try destination.attemptSend(into.rawValue, message, &sent)
+            } catch {
+                note(sent)
+                throw error
+            }
+            note(sent)
+            if case .done = result {
                 giveTurn()
                 return .moved
             }
-            note(sent)
             held = Array(message[sent...])
             sent = 0
             return .wait(.send)

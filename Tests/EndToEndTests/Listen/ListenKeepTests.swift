@@ -147,23 +147,6 @@ import TestSupport
         }
     }
 
-    /// TCP takes bytes for a peer that is gone, and hears of it only afterwards.
-    @Test func whatWasSentToAClientThatWasGoneIsTold() async throws {
-        try await listening(.tcp, ["--keep", "--linger", "2s"]) { host in
-            do {
-                let client = try host.client()
-                try client.send("bye")
-                try await host.program.output.begins(with: "bye")
-            }
-            host.program.write("anybody?")
-            let told = try await host.program.errors.line(with: "may be lost")
-            #expect(told.contains(": 8 bytes that it was sent"), "\(told)")
-            let next = try host.client()
-            host.program.write("hello")
-            #expect(try next.receive(5) == Array("hello".utf8))
-        }
-    }
-
     @Test(arguments: Wire.allCases)
     func anIdleClientIsATimeOutAndTheNextIsJoined(wire: Wire) async throws {
         try await listening(wire, ["--idle-timeout", "50ms"]) { host in
