@@ -158,7 +158,7 @@ struct RelayVerb: Verb {
         var all: [Settings] = []
         for words in [listen] + also {
             let endpoint = try parsedEndpoint(words, keys: Self.listenKeys)
-            try refuseDatagrams(endpoint)
+            try checkStream(endpoint)
             do throws(SocketError) { try Listener.check(endpoint) } catch { throw Failure(error) }
             all.append(
                 Settings(
@@ -177,7 +177,7 @@ struct RelayVerb: Verb {
         var all: [Destination] = []
         for words in targets {
             let endpoint = try parsedEndpoint(words, keys: Self.targetKeys)
-            try refuseDatagrams(endpoint)
+            try checkStream(endpoint)
             let (source, family) = try origin(for: endpoint, ipv4: ipv4, ipv6: ipv6, source: source)
             all.append(
                 Destination(
@@ -187,8 +187,9 @@ struct RelayVerb: Verb {
         return all
     }
 
-    private func refuseDatagrams(_ endpoint: Endpoint) throws(Failure) {
-        guard endpoint.transport.carriesDatagrams else { return }
+    private func checkStream(_ endpoint: Endpoint) throws(Failure) {
+        let transport = endpoint.transport
+        if transport.hasAddresses, !transport.carriesDatagrams, endpoint.place != .standardStreams { return }
         throw Failure(
             .usage,
             text(
