@@ -15,7 +15,10 @@ class Case:
     transport: str = "tcp"
     size: int = 64
     paired: bool = True  # by turns with each rival, round by round; otherwise each server once
-    loops: bool = False  # Pier with two loops against Pier with one, on all processors
+    loops: bool = False  # Pier with two loops against Pier with one, and the floor with two, on all processors
+
+    def has(self, rival):
+        return self.transport in rival.transports and (rival.name == "floor" or not self.loops)
 
     def measure(self, program, seconds):
         """One run against a server of its own: a figure by each name."""
@@ -85,7 +88,7 @@ CASES = [
     Case("echo-1000", "echo of 64 bytes, 1 000 clients", "echo", 1000),
     Case("churn", "connect, echo 64 bytes, close; 32 clients at a time", "churn", 32),
     Case("udp", "echo of datagrams of 64 bytes, 16 senders", "udp", 16, transport="udp"),
-    Case("loops", "echo of 64 bytes, 64 clients: two loops against one, on all processors", "echo", 64, loops=True),
+    Case("loops", "echo of 64 bytes, 64 clients, on all processors: two loops against one, and against the floor's two", "echo", 64, loops=True),
     Case("idle", "memory of the server for each of 15 000 clients that wait", "idle", 15000, paired=False),
 ]
 

@@ -63,16 +63,18 @@ def other(path):
 
 def c_program(name, sources):
     need("cc", "a C compiler")
-    make(name, "cc", "-O2", "-Wall", "-o", machine.BUILD / name, *sources)
+    make(name, "cc", "-O2", "-Wall", "-pthread", "-o", machine.BUILD / name, *sources)
     return machine.BUILD / name
 
 
-def floor():
+def floor(loops=1):
     folder = machine.BENCHMARKS / "floor"
     streams = c_program("floor-echo", [folder / "echo.c"])
     datagrams = c_program("floor-datagrams", [folder / "datagrams.c"])
     version = machine.first_line("cc", "--version")
-    return Program(version, lambda port, transport: [str(datagrams if transport == "udp" else streams), str(port)])
+    def command(port, transport):
+        return [str(datagrams), str(port)] if transport == "udp" else [str(streams), str(port), str(loops)]
+    return Program(version, command)
 
 
 def in_swift(product, version):
