@@ -11,7 +11,8 @@ extension Connection {
     /// destination for the message under way. The end is not passed on: that is `destination.finishSending()`.
     ///
     /// Waits while nothing comes, and while the destination's peer does not read; at the most `size` bytes (no more than
-    /// 64 KiB) are held meanwhile. Throws as `receive(upTo:)` of this and `send` of the other do; bytes that were received
+    /// 64 KiB) are held meanwhile, and where much comes at a time another 256 KiB in a pipe of the kernel's, of which the
+    /// process has 64 at the most. Throws as `receive(upTo:)` of this and `send` of the other do; bytes that were received
     /// may then not have been sent. Corresponds to `recv(2)` and `send(2)`.
     @discardableResult
     public func forward(to destination: Connection, upTo size: Int = 65536) async throws(SocketError) -> UInt64 {
@@ -50,43 +51,62 @@ extension Connection {
     }
 
     /// Waits until a transfer has come to its end.
+    ///
+    /// A client that has said much and is silent now waits here, so what need not be in this frame is in another.
     @inline(never)
     private func drive(_ transfer: Transfer, to destination: Connection) async throws(SocketError) -> UInt64 {
         if waitable.tryTakeTurn(.receive) != .mine { try await queue(.receive, .receive, .receive) }
-        defer { waitable.giveTurn(.receive) }
-        defer { transfer.giveTurn() }
+        defer { end(transfer) }
+        repeat {
+            try prepare(transfer, to: destination)
+            if waitable.isServed(by: RunningTask.current) {
+                _ = await suspended { transfer.start($0) }
+            } else {
+                await waitCancellably(for: transfer, to: destination)
+            }
+            if transfer.needsTurn { try await transfer.queueForTurn() }
+        } while try goesOn(transfer, to: destination)
+        return transfer.count
+    }
+
+    /// Why it is not even tried; and both sockets in their loop.
+    @inline(never)
+    private func prepare(_ transfer: Transfer, to destination: Connection) throws(SocketError) {
+        if let refusal = refusal(.receive, .receive) ?? destination.refusal(.send, .send) { throw refusal }
+        // Where there is always something to move no wait has looked at these.
+        if isClosed || waitable.isLoopClosed { throw error(.receive, .closed) }
+        if destination.isClosed { throw destination.error(.send, .closed) }
         try waitable.register()
         try destination.waitable.register()
-        while true {
-            if let refusal = refusal(.receive, .receive) ?? destination.refusal(.send, .send) { throw refusal }
-            // Where there is always something to move no wait has looked at these.
-            if isClosed || waitable.isLoopClosed { throw error(.receive, .closed) }
-            if destination.isClosed { throw destination.error(.send, .closed) }
-            await wait(for: transfer, to: destination)
-            switch transfer.outcome {
-            case .finished: return transfer.count
-            case .needsTurn:
-                try await destination.queue(.send, .send, .send)
-                transfer.takeOverTurn()
-            case .changed(.receive): try recheck(.receive, .receive, 0)
-            case .changed(.send): try destination.recheck(.send, .send, 0)
-            case .failed(.receive, let errno): throw failed(.receive, errno, 0)
-            case .failed(.send, let errno): throw destination.failed(.send, errno, 0)
-            }
+    }
+
+    @inline(never)
+    private func waitCancellably(for transfer: Transfer, to destination: Connection) async {
+        await withTaskCancellationHandler {
+            _ = await suspended { transfer.start($0) }
+        } onCancel: {
+            waitable.recheck()
+            destination.waitable.recheck()
         }
     }
 
-    @inline(__always)
-    private func wait(for transfer: Transfer, to destination: Connection) async {
-        if waitable.isServed(by: RunningTask.current) {
-            _ = await suspended { transfer.start($0) }
-        } else {
-            await withTaskCancellationHandler {
-                _ = await suspended { transfer.start($0) }
-            } onCancel: {
-                waitable.recheck()
-                destination.waitable.recheck()
-            }
+    /// Whether a transfer is to be taken up again; throws what has ended it.
+    @inline(never)
+    private func goesOn(_ transfer: Transfer, to destination: Connection) throws(SocketError) -> Bool {
+        switch transfer.outcome {
+        case .finished: return false
+        case .needsTurn: break
+        case .changed(.receive): try recheck(.receive, .receive, 0)
+        case .changed(.send): try destination.recheck(.send, .send, 0)
+        case .failed(.receive, let errno): throw failed(.receive, errno, 0)
+        case .failed(.send, let errno): throw destination.failed(.send, errno, 0)
         }
+        return true
+    }
+
+    @inline(never)
+    private func end(_ transfer: Transfer) {
+        transfer.giveTurn()
+        waitable.giveTurn(.receive)
     }
 }

@@ -119,8 +119,18 @@ final class Transfer: @unchecked Sendable {
         waiter?.resume(.ready)
     }
 
-    /// The turn to send is the caller's, and from now on the transfer's.
-    func takeOverTurn() { hasTurn = true }
+    /// Whether it can go on only with the turn to send.
+    var needsTurn: Bool {
+        if case .needsTurn = outcome { return true }
+        return false
+    }
+
+    /// Takes the turn to send, behind those who came first.
+    @inline(never)
+    func queueForTurn() async throws(SocketError) {
+        try await destination.queue(.send, .send, .send)
+        hasTurn = true
+    }
 
     /// Gives back the turn to send, if it is the transfer's.
     func giveTurn() {
