@@ -28,38 +28,3 @@ enum Signals {
         }
     }
 }
-
-/// Threads for what blocks.
-enum Threads {
-    private final class Body {
-        let name: String
-        let run: () -> Void
-        init(_ name: String, _ run: @escaping () -> Void) {
-            self.name = name
-            self.run = run
-        }
-    }
-
-    /// Starts a detached thread; false when the system has none left.
-    static func start(_ name: String, _ run: @escaping @Sendable () -> Void) -> Bool {
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        defer { pthread_attr_destroy(&attributes) }
-        pthread_attr_setdetachstate(&attributes, CInt(PTHREAD_CREATE_DETACHED))
-        // A thousand of them must not ask for gigabytes.
-        pthread_attr_setstacksize(&attributes, 256 * 1024)
-        var thread = pthread_t()
-        let body = Unmanaged.passRetained(Body(name, run))
-        let code = pthread_create(
-            &thread, &attributes,
-            { argument in
-                guard let argument else { return nil }
-                let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
-                System.nameThread(body.name)
-                body.run()
-                return nil
-            }, body.toOpaque())
-        if code != 0 { body.release() }
-        return code == 0
-    }
-}

@@ -6,8 +6,8 @@ package import CSockets
 #endif
 package import SystemPackage
 
-// Every system call that Pier makes is in this file and in System+Datagrams.swift, System+Processes.swift and
-// System+Splicing.swift, one function a call, each through the seam (Seam.swift).
+// Every system call that Pier makes is in this file and in System+TOPIC.swift beside it, one function a call, each through
+// the seam (Seam.swift).
 //
 // A function here never waits, keeps no state and has no policy. EINTR is retried in `result`, and nowhere else, but for
 // the three calls whose answer to it differs: connect (it goes on by itself), close (the descriptor is gone), and poll
@@ -276,38 +276,7 @@ package enum System {
         _ = try result(.fcntl, descriptor) { csockets_set_close_on_exec(descriptor) }
     }
 
-    // MARK: Unix paths
-
-    /// On a socket before bind(2): the path is then made with this mode, less the umask, from its first moment.
-    package static func setMode(_ descriptor: CInt, _ mode: UInt32) throws(Errno) {
-        _ = try result(.fchmod, descriptor) { fchmod(descriptor, mode) }
-    }
-
-    /// A path is bytes: as text it could name another file.
-    package static func unlink(_ path: UnixAddress) throws(Errno) {
-        _ = try result(.unlink, -1) { path.withPath { Glibc.unlink($0) } }
-    }
-
-    /// Who is at a path; a link is not followed.
-    package static func status(_ path: UnixAddress) throws(Errno) -> FileStatus {
-        var found = stat()
-        _ = try result(.stat, -1) { path.withPath { lstat($0, &found) } }
-        return FileStatus(
-            device: UInt64(found.st_dev), inode: UInt64(found.st_ino), owner: found.st_uid,
-            isSocket: found.st_mode & S_IFMT == S_IFSOCK, isDirectory: found.st_mode & S_IFMT == S_IFDIR,
-            isOpenToAll: found.st_mode & S_IWOTH != 0 && found.st_mode & S_ISVTX == 0)
-    }
-
-    /// What tells one file from another, and a socket of ours from anything else.
-    package struct FileStatus: Equatable, Sendable {
-        package let device: UInt64
-        package let inode: UInt64
-        package let owner: UInt32
-        package let isSocket: Bool
-        package let isDirectory: Bool
-        /// Whether everybody may write to it; in a directory, put other files in the place of those that are there.
-        package let isOpenToAll: Bool
-    }
+    // MARK: Threads and the clock
 
     /// Up to 15 bytes, for the calling thread (pthread_setname_np(3)).
     package static func nameThread(_ name: String) { csockets_name_thread(name) }

@@ -42,18 +42,18 @@ final class Crossing: Sendable {
     func start() throws(Errno) {
         do throws(Errno) {
             if sink == nil { try System.shutdown(socket, how: CInt(SHUT_RD)) }
-            if let source { try Worker.start("bridge in") { [self] in ended(read(from: source)) } }
+            if let source, !Threads.start("bridge in", { [self] in ended(read(from: source)) }) {
+                throw Errno.resourceTemporarilyUnavailable
+            }
         } catch {
             for end in [source, sink] where end != nil { ended(nil) }
             throw error
         }
         guard let sink else { return }
-        do throws(Errno) {
-            try Worker.start("bridge out") { [self] in ended(write(to: sink)) }
-        } catch {
+        guard Threads.start("bridge out", { [self] in ended(write(to: sink)) }) else {
             stop()
             ended(nil)
-            throw error
+            throw Errno.resourceTemporarilyUnavailable
         }
     }
 

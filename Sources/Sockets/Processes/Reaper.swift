@@ -45,15 +45,12 @@ final class Reaper: Sendable {
     }
 
     private func waitInThread() {
-        do throws(Errno) {
-            try Worker.start("reaper") { [self] in waitBlocking() }
-        } catch {
-            // No thread is left either: to look now and then is what can still be done.
-            Task { [self] in
-                while end.value == nil {
-                    reapIfEnded()
-                    try? await Task.sleep(for: .milliseconds(100))
-                }
+        if Threads.start("reaper", { [self] in waitBlocking() }) { return }
+        // No thread is left either: to look now and then is what can still be done.
+        Task { [self] in
+            while end.value == nil {
+                reapIfEnded()
+                try? await Task.sleep(for: .milliseconds(100))
             }
         }
     }

@@ -1,33 +1,29 @@
-internal import CSockets
-internal import SocketCore
-internal import SystemPackage
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
     internal import Musl
 #endif
 
-/// A thread for what can only be waited for by blocking one. It has the seam of who started it.
-enum Worker {
+/// Threads for what can only be waited for by blocking one. Each has the seam of who started it.
+package enum Threads {
     private final class Body {
         let name: String
-        let interposer: Interposer?
+        let interposer = Interposer.current
         let run: () -> Void
 
         init(_ name: String, _ run: @escaping () -> Void) {
             self.name = name
             self.run = run
-            interposer = Interposer.current
         }
     }
 
-    /// Starts a detached thread. Throws when the system has none left.
-    static func start(_ name: String, _ run: @escaping @Sendable () -> Void) throws(Errno) {
+    /// Starts a detached thread; false when the system has none left. `pthread_create(3)`
+    package static func start(_ name: String, _ run: @escaping @Sendable () -> Void) -> Bool {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
         pthread_attr_setdetachstate(&attributes, CInt(PTHREAD_CREATE_DETACHED))
-        // There may be two for each client, and none has much to remember.
+        // A thousand of them must not ask for gigabytes.
         pthread_attr_setstacksize(&attributes, 256 * 1024)
         var thread = pthread_t()
         let body = Unmanaged.passRetained(Body(name, run))
@@ -42,9 +38,7 @@ enum Worker {
                 Interposer.$current.withValue(body.interposer) { body.run() }
                 return nil
             }, body.toOpaque())
-        guard code == 0 else {
-            body.release()
-            throw Errno(rawValue: code)
-        }
+        if code != 0 { body.release() }
+        return code == 0
     }
 }
