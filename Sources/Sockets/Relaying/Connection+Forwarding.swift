@@ -11,7 +11,7 @@ extension Connection {
     /// destination for the message under way. The end is not passed on: that is `destination.finishSending()`.
     ///
     /// Waits while nothing comes, and while the destination's peer does not read; at the most `size` bytes (no more than
-    /// 64 KiB) are held meanwhile, and where much comes at a time another 256 KiB in a pipe of the kernel's, of which the
+    /// 64 KiB) are held meanwhile, and where much comes at a time another 512 KiB in a pipe of the kernel's, of which the
     /// process has 64 at the most. Throws as `receive(upTo:)` of this and `send` of the other do; bytes that were received
     /// may then not have been sent. Corresponds to `recv(2)` and `send(2)`.
     @discardableResult

@@ -11,7 +11,7 @@ final class SplicePipe: Sendable {
     /// How many bytes are in it. Belongs to the transfer that has the pipe.
     nonisolated(unsafe) private(set) var count = 0
 
-    static let size = 256 << 10
+    static let size = 512 << 10
     private static let most = 64
     private static let mostKept = 8
 
