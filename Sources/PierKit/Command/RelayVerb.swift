@@ -74,8 +74,8 @@ struct RelayVerb: Verb {
     @Option(
         help: ArgumentHelp(
             text(
-                "How many bytes are received at once. A side that does not read holds at the most so many of each direction, besides the kernel's buffers, and about 4 KB for both connections' tasks.",
-                "一次最多接收多少字节。不读取的一边在每个方向最多占用这么多，此外是内核的缓冲区，以及两个连接的任务约 4 KB。")))
+                "How many bytes are received at once. A side that does not read holds at the most so many of each direction, besides the kernel's buffers, and about 10 KB for both connections and their tasks.",
+                "一次最多接收多少字节。不读取的一边在每个方向最多占用这么多，此外是内核的缓冲区，以及两个连接和它们的任务约 10 KB。")))
     var receiveSize = Count(65536)
 
     @Option(help: ArgumentHelp(Limits.relayedHelp))

@@ -37,13 +37,6 @@ enum Standard {
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
-    /// How many descriptors the process may have.
-    static var descriptorLimit: Int {
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
-        return Int(clamping: limit.rlim_cur)
-    }
-
     /// How many descriptors are open now, those among them that whoever started the process left in it.
     static var openDescriptors: Int {
         guard let folder = opendir("/proc/self/fd") else { return 3 }

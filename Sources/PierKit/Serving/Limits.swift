@@ -1,9 +1,12 @@
+internal import SocketCore
+internal import Sockets
+
 /// What is limited where nobody says otherwise, and how the help tells it.
 enum Limits {
     /// How many clients each of some endpoints serves: as many as there are descriptors for, less what is open already and
     /// some for the process itself; a thread needs a second one to be woken by.
     static func clients(_ model: Model, endpoints: Int) -> Int {
-        let limit = Standard.descriptorLimit
+        let limit = System.descriptorLimit
         let kept = max(min(64, limit / 4), Standard.openDescriptors + 16)
         let free = max(1, (limit - kept) / endpoints)
         return model == .threads ? max(1, min(mostThreads / endpoints, free / 2)) : free
@@ -11,8 +14,11 @@ enum Limits {
 
     static let mostThreads = 1000
 
-    /// How many clients each of some endpoints relays: each needs a descriptor for itself and one for its target.
-    static func relayed(endpoints: Int) -> Int { max(1, clients(.tasks, endpoints: endpoints) / 2) }
+    /// How many clients each of some endpoints relays: each needs a descriptor for itself and one for its target, and what
+    /// comes in bulk needs some for all.
+    static func relayed(endpoints: Int) -> Int {
+        max(1, (clients(.tasks, endpoints: 1) - Relay.sharedDescriptors) / 2 / endpoints)
+    }
 
     static let relayedHelp: String = {
         let number =

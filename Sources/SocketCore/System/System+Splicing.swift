@@ -1,4 +1,9 @@
 internal import CSockets
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
 package import SystemPackage
 
 // Bytes that go from one descriptor to another by way of a pipe, and never through this process.
@@ -15,6 +20,13 @@ extension System {
             }
         }
         return ends
+    }
+
+    /// How many descriptors the process may have (`getrlimit(2)`).
+    package static var descriptorLimit: Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+        return Int(clamping: limit.rlim_cur)
     }
 
     /// Moves bytes out of a socket into a pipe: how many, 0 at the end, or the word to wait.

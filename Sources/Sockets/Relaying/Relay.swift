@@ -60,6 +60,9 @@ public final class Relay: Sendable {
         self.onFinish = onFinish
     }
 
+    /// How many descriptors all relays of a process take at the most, besides those of their connections.
+    package static var sharedDescriptors: Int { SplicePipe.mostDescriptors }
+
     /// Moves what comes, in both directions, until both have ended; closes both connections.
     ///
     /// Waits for either side, as `Connection.forward` does. When the task is cancelled both are closed at once. Throws

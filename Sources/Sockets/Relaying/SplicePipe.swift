@@ -12,7 +12,8 @@ final class SplicePipe: Sendable {
     nonisolated(unsafe) private(set) var count = 0
 
     static let size = 512 << 10
-    private static let most = 64
+    /// Few where descriptors are few: they are for clients.
+    private static let most = max(1, min(64, System.descriptorLimit / 32))
     private static let mostKept = 8
 
     private struct Pool {
@@ -31,6 +32,9 @@ final class SplicePipe: Sendable {
         _ = Descriptor(owning: readEnd)
         _ = Descriptor(owning: writeEnd)
     }
+
+    /// How many descriptors pipes take at the most.
+    static var mostDescriptors: Int { 2 * most }
 
     /// An empty pipe; nil when there are too many, or the process has no descriptors left.
     static func take() -> SplicePipe? {
