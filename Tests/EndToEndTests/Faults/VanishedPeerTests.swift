@@ -145,10 +145,25 @@ struct SmallPacketTests {
     .enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"),
     .timeLimit(.minutes(10)))
 struct PulledCableTests {
-    @Test func aShortBreakIsSurvived() async throws {
+    /// Runs an echo in the server's namespace, straight or behind a relay, and gives who listens at 10.77.0.2:8520.
+    private func serving(
+        _ network: Network, isRelayed: Bool, _ body: (Program) async throws -> Void
+    ) async throws {
+        let (place, path) = (network.server.launcher, temporaryPath("sock"))
+        let endpoint = isRelayed ? path : "10.77.0.2:8520"
+        try await running("serve", "echo", endpoint, "--show", "none", launcher: place) { server in
+            try await server.errors.line(with: "listening")
+            guard isRelayed else { return try await body(server) }
+            try await running("relay", "10.77.0.2:8520", path, "--keep-alive", "1s", launcher: place) { relay in
+                try await relay.errors.line(with: "listening")
+                try await body(relay)
+            }
+        }
+    }
+
+    @Test(arguments: [false, true]) func aShortBreakIsSurvived(isRelayed: Bool) async throws {
         try await inNetwork { network in
-            try await running("serve", "echo", "10.77.0.2:8520", launcher: network.server.launcher) { server in
-                try await server.errors.line(with: "listening")
+            try await serving(network, isRelayed: isRelayed) { _ in
                 try await running("connect", "10.77.0.2:8520", launcher: network.client.launcher) { client in
                     client.write("before\n")
                     try await client.output.begins(with: "before\n")
@@ -162,6 +177,52 @@ struct PulledCableTests {
                     client.finishInput()
                     #expect(try await client.end() == 0)
                 }
+            }
+        }
+    }
+
+    @Test(arguments: [false, true]) func anAddressThatIsTakenAwayAndGivenBackIsSurvived(isRelayed: Bool) async throws {
+        try await inNetwork { network in
+            try await serving(network, isRelayed: isRelayed) { _ in
+                try await running("connect", "10.77.0.2:8520", launcher: network.client.launcher) { client in
+                    client.write("before\n")
+                    try await client.output.begins(with: "before\n")
+                    try network.client.ip("addr", "del", "10.77.0.1/24", "dev", "v1")
+                    client.write("meanwhile\n")
+                    let start = ContinuousClock.now
+                    try await eventually { ContinuousClock.now - start > .milliseconds(500) }
+                    #expect(client.ending == nil)
+                    try network.client.ip("addr", "add", "10.77.0.1/24", "dev", "v1")
+                    try await client.output.begins(with: "before\nmeanwhile\n")
+                    client.finishInput()
+                    #expect(try await client.end() == 0)
+                }
+            }
+        }
+    }
+
+    /// The client hears of it, and a relay closes what it had for him.
+    @Test func anAddressThatStaysAwayIsAnErrorOnBothSides() async throws {
+        try await inNetwork { network in
+            for namespace in [network.client, network.server] {
+                // How often what was sent is sent again before the system gives up; 15 otherwise, some 15 minutes.
+                try namespace.set("net.ipv4.tcp_retries2", "3")
+            }
+            try await serving(network, isRelayed: true) { relay in
+                let pid = relay.pid
+                let before = socketCount(of: pid)
+                try await running("connect", "10.77.0.2:8520", launcher: network.client.launcher) { client in
+                    client.write("before\n")
+                    try await client.output.begins(with: "before\n")
+                    try network.client.ip("addr", "del", "10.77.0.1/24", "dev", "v1")
+                    client.write("meanwhile\n")
+                    let status = try await client.end()
+                    #expect(status == 3 || status == 1, "\(status)")
+                    #expect(client.errors.lines.count == 1, "\(client.errors.text)")
+                    try await eventually(patience, "the end of the relay's two") { socketCount(of: pid) == before }
+                }
+                relay.send(SIGTERM)
+                #expect(try await relay.end() == 0)
             }
         }
     }
