@@ -38,8 +38,9 @@ test-races: ## the same tests under the thread sanitizer
 fuzz: ## run each fuzzer for SECONDS (60)
 	Fuzz/run $(or $(SECONDS),60)
 
-soak: release ## ten minutes (or SECONDS) of clients of every temper; memory and descriptors must stay flat
+soak: release ## ten minutes (or SECONDS) of clients of every temper, and 5 000 that never read; memory must stay as stated
 	Benchmarks/soak.py $(PIER) --seconds $(or $(SECONDS),600)
+	Benchmarks/stalled.py $(PIER)
 
 micro: ## count instructions, allocations and bytes; none may be a tenth above Benchmarks/micro/thresholds.tsv
 	Benchmarks/micro/run

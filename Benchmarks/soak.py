@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Ten minutes of clients of every temper against `pier serve echo`, and a look at what it costs the server.
+"""Ten minutes of clients of every temper against `pier serve echo`, straight and relayed, and what it costs both.
 
     Benchmarks/soak.py PIER [--seconds 600] [--seed 1] [--clients 64]
 
 The clients come from a seeded generator: some talk, some reset in the middle, some finish half, some send and never read,
-some read a byte at a time, some only connect, some send datagrams. Each byte that comes back is compared. Every second the
-server's resident memory, descriptors and threads are noted; at the end, when all clients have gone, descriptors must be
-what they were before the first, and memory must not have grown from the second third of the run to the last by more than
-a tenth and 1 MiB. Prints the figures and ends with 0, or with 1 and what is wrong.
+some read a byte at a time, some only connect, some send datagrams. Half of the others are relayed, by TCP or a Unix socket
+to TCP or a Unix socket. Each byte that comes back is compared. Every second the resident memory, descriptors and threads
+of the server and the relay are noted; at the end, when all clients have gone, descriptors must be what they were before
+the first but for the few pipes that are kept for bulk, and memory must not have grown from the second third of the run to
+the last by more than a tenth and 1 MiB. Prints the figures and ends with 0, or with 1 and what is wrong.
 """
-import argparse, os, random, re, selectors, signal, socket, statistics, struct, subprocess, sys, tempfile, threading, time
+import argparse, contextlib, os, random, re, signal, socket, statistics, struct, subprocess, sys, tempfile, threading, time
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("pier")
@@ -19,39 +20,89 @@ parser.add_argument("--clients", type=int, default=64, help="threads, each with 
 options = parser.parse_args()
 
 folder = tempfile.mkdtemp()
-path = os.path.join(folder, "echo.sock")
-server = subprocess.Popen(
-    [options.pier, "serve", "echo", "127.0.0.1:0", "udp://127.0.0.1:0", path, "--show", "none", "--idle-timeout", "5s"],
-    stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-ports = {}
-while len(ports) < 3:
-    line = server.stderr.readline()
-    found = re.match(r"listening (tcp|udp|unix):(?:.*:(\d+)|.*)$", line)
-    if not found:
-        sys.exit(f"the server says: {line}")
-    ports[found.group(1)] = int(found.group(2) or 0)
-threading.Thread(target=lambda: [sys.stderr.write(line) for line in server.stderr], daemon=True).start()
+PIPES = 8  # as many are kept for the next transfer in bulk
 
+
+class Watched:
+    """A `pier` under way, what it holds, and where it listens."""
+
+    def __init__(self, verb, *words, endpoints):
+        self.verb, self.places, self.memory, self.most = verb, {}, [], (0, 0)
+        self.process = subprocess.Popen(
+            [options.pier, verb, *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        for _ in range(endpoints):
+            line = self.process.stderr.readline()
+            found = re.match(r"listening (tcp|udp|unix):(?://)?(?:.*:(\d+)|(.*))$", line)
+            if not found:
+                sys.exit(f"{verb} says: {line}")
+            self.places[found.group(1)] = found.group(3) or int(found.group(2))
+        threading.Thread(
+            target=lambda: [sys.stderr.write(line) for line in self.process.stderr], daemon=True).start()
+
+    def status(self, field):
+        with open(f"/proc/{self.process.pid}/status") as file:
+            return int(re.search(rf"^{field}:\s+(\d+)", file.read(), re.M).group(1))
+
+    def descriptors(self):
+        """How many there are, without pipes, and how many pipes' ends: those of bulk are kept."""
+        kinds = []
+        for number in os.listdir(f"/proc/{self.process.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                kinds.append(os.readlink(f"/proc/{self.process.pid}/fd/{number}").startswith("pipe:"))
+        return kinds.count(False), kinds.count(True)
+
+    def begin(self):
+        self.before, self.threads = self.descriptors(), self.status("Threads")
+
+    def note(self):
+        self.memory.append(self.status("VmRSS"))
+        self.most = tuple(map(max, self.most, self.descriptors()))
+
+    def end(self):
+        """Waits for what ends by the idle time, ends it, and tells its figures; what is wrong, in words."""
+        deadline = time.monotonic() + 30
+        while self.descriptors()[0] > self.before[0] and time.monotonic() < deadline:
+            time.sleep(0.1)
+        after, threads, at_end = self.descriptors(), self.status("Threads"), self.status("VmRSS")
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            user, system = (float(field) / os.sysconf("SC_CLK_TCK") for field in file.read().split()[13:15])
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(20)
+        third = max(1, len(self.memory) // 3)
+        early, late = statistics.median(self.memory[third:2 * third] or self.memory), statistics.median(self.memory[-third:])
+        print(f"{self.verb}: resident KiB: first {self.memory[0]}, second third {early:.0f}, last third {late:.0f}, "
+              f"most {max(self.memory)}, at the end {at_end}")
+        print(f"{self.verb}: descriptors, and ends of pipes: before {self.before}, most {self.most}, after {after}; "
+              f"threads: before {self.threads}, after {threads}")
+        print(f"{self.verb}: processor seconds: user {user:.1f}, system {system:.1f}; exit code {code}")
+        if late > early * 1.1 + 1024:
+            yield f"{self.verb}: memory grows"
+        if after[0] != self.before[0] or after[1] > self.before[1] + 2 * PIPES:
+            yield f"{self.verb}: descriptors are left"
+        if threads != self.threads:
+            yield f"{self.verb}: threads are left"
+        if code != 0:
+            yield f"{self.verb} ended with {code}"
+
+
+server = Watched(
+    "serve", "echo", "127.0.0.1:0", "udp://127.0.0.1:0", os.path.join(folder, "echo.sock"), "--show", "none",
+    "--idle-timeout", "5s", endpoints=3)
+relay = Watched(
+    "relay", "127.0.0.1:0", f"127.0.0.1:{server.places['tcp']}", server.places["unix"], "--also",
+    os.path.join(folder, "relay.sock"), "--idle-timeout", "5s", endpoints=2)
 counts, mismatches, lock = {}, [], threading.Lock()
 end = time.monotonic() + options.seconds
 
 
-def status(field):
-    with open(f"/proc/{server.pid}/status") as file:
-        return int(re.search(rf"^{field}:\s+(\d+)", file.read(), re.M).group(1))
-
-
-def descriptors():
-    return len(os.listdir(f"/proc/{server.pid}/fd"))
-
-
 def connect(chance):
+    places = chance.choice([server, relay]).places
     if chance.random() < 0.3:
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(20)
-        client.connect(path)
+        client.connect(places["unix"])
     else:
-        client = socket.create_connection(("127.0.0.1", ports["tcp"]), timeout=20)
+        client = socket.create_connection(("127.0.0.1", places["tcp"]), timeout=20)
     return client
 
 
@@ -109,7 +160,7 @@ def mute(client, chance):
 
 def datagrams(_, chance):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.connect(("127.0.0.1", ports["udp"]))
+        client.connect(("127.0.0.1", server.places["udp"]))
         client.settimeout(2)
         for _ in range(chance.randrange(1, 20)):
             message = chance.randbytes(chance.choice([0, 1, 64, 1400, 9000]))
@@ -144,45 +195,27 @@ def run(number):
                 return
 
 
-with socket.create_connection(("127.0.0.1", ports["tcp"])) as first:
-    talk(first, random.Random(0))  # so that all that is made once has been made
+for watched in (server, relay):
+    # So that all that is made once has been made.
+    with socket.create_connection(("127.0.0.1", watched.places["tcp"])) as first:
+        talk(first, random.Random(0))
 time.sleep(0.5)
-before, threads_before = descriptors(), status("Threads")
+for watched in (server, relay):
+    watched.begin()
 threads = [threading.Thread(target=run, args=(number,)) for number in range(options.clients)]
 for thread in threads:
     thread.start()
-memory, most = [], 0
 while time.monotonic() < end:
     time.sleep(1)
-    memory.append(status("VmRSS"))
-    most = max(most, descriptors())
+    for watched in (server, relay):
+        watched.note()
 for thread in threads:
     thread.join()
-# Sessions of datagrams and clients that never said goodbye end by the idle time.
-deadline = time.monotonic() + 30
-while descriptors() > before and time.monotonic() < deadline:
-    time.sleep(0.1)
-after, threads_after, at_end = descriptors(), status("Threads"), status("VmRSS")
-user, system = (float(field) / os.sysconf("SC_CLK_TCK") for field in open(f"/proc/{server.pid}/stat").read().split()[13:15])
-server.send_signal(signal.SIGINT)
-code = server.wait(20)
-os.rmdir(folder)
-
-third = max(1, len(memory) // 3)
-early, late = statistics.median(memory[third:2 * third] or memory), statistics.median(memory[-third:])
 print(f"seconds {options.seconds}, seed {options.seed}, clients at once {options.clients}")
 print("done:", ", ".join(f"{name} {count}" for name, count in sorted(counts.items())))
-print(f"resident KiB: first {memory[0]}, second third {early:.0f}, last third {late:.0f}, most {max(memory)}, at the end {at_end}")
-print(f"descriptors: before {before}, most {most}, after {after}; threads: before {threads_before}, after {threads_after}")
-print(f"processor seconds: user {user:.1f}, system {system:.1f}; exit code {code}")
 wrong = mismatches[:10]
-if late > early * 1.1 + 1024:
-    wrong.append("memory grows")
-if after != before:
-    wrong.append("descriptors are left")
-if threads_after != threads_before:
-    wrong.append("threads are left")
-if code != 0:
-    wrong.append(f"it ended with {code}")
+for watched in (relay, server):
+    wrong += watched.end()
+os.rmdir(folder)
 print("wrong: " + "; ".join(wrong) if wrong else "nothing wrong")
 sys.exit(1 if wrong else 0)
