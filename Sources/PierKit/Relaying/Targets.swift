@@ -17,14 +17,12 @@ struct Destination: Sendable {
 /// The targets of a relay: each client gets the next one in turn, and where that refuses, the one after it.
 final class Targets: Sendable {
     private let all: [Destination]
-    private let retry: Retries
-    private let backoff: Backoff
+    private let tries: Retrying
     private let next = Atomic<Int>(0)
 
     init(_ all: [Destination], retry: Retries, backoff: Backoff) {
         self.all = all
-        self.retry = retry
-        self.backoff = backoff
+        tries = Retrying(retry, backoff)
     }
 
     /// A connection to the first that takes it. `onRefusal` is told of each try that failed.
@@ -34,8 +32,7 @@ final class Targets: Sendable {
         _ trace: Trace?, isWanted: () -> Bool, onRefusal: (Destination, SocketError) -> Void
     ) async throws(SocketError) -> (Connection, Destination) {
         let start = next.wrappingAdd(1, ordering: .relaxed).oldValue
-        var pause = backoff.shortest
-        var round = 0
+        var tries = tries
         while true {
             var last = SocketError(.connect, .closed)
             for step in 0..<all.count {
@@ -49,10 +46,8 @@ final class Targets: Sendable {
                     last = error
                 }
             }
-            guard retry.allows(round), isWanted() else { throw last }
-            round += 1
-            _ = try await Bell().wait(until: .after(pause * Double.random(in: 0.5...1)), .connect)
-            pause = min(pause * 2, backoff.longest)
+            guard isWanted(), let pause = tries.pause() else { throw last }
+            _ = try await Bell().wait(until: .after(pause), .connect)
         }
     }
 }
