@@ -36,6 +36,37 @@ import TestSupport
     func aCountIsReadStrictlyAndIsAboveZero(text: String) {
         #expect(Count(argument: text) == nil)
     }
+
+    @Test(arguments: [("1", 1), ("1073741825", 1_073_741_825), ("9223372036854775807", Int.max)])
+    func aNumberOfBytesMayBeLarge(text: String, value: Int) {
+        #expect(ByteCount(argument: text)?.value == value)
+    }
+
+    @Test(arguments: ["0", "", "-1", "+1", "01", "1e3", "1k", "9223372036854775808"])
+    func aNumberOfBytesIsReadStrictly(text: String) {
+        #expect(ByteCount(argument: text) == nil)
+    }
+
+    @Test(
+        arguments: [
+            ("a", [0x61]), (#"\n"#, [0x0a]), (#"\r\n"#, [0x0d, 0x0a]), (#"\t\0"#, [0x09, 0x00]),
+            (#"\\n"#, [0x5c, 0x6e]),
+            (#"\xff\x0A"#, [0xff, 0x0a]), (#"\x411"#, [0x41, 0x31]), ("水", [0xe6, 0xb0, 0xb4]), ("\n", [0x0a]),
+            (" ", [0x20]),
+        ] as [(String, [UInt8])])
+    func aTextMayHaveEscapes(text: String, bytes: [UInt8]) {
+        #expect(EscapedText(argument: text)?.bytes == bytes)
+    }
+
+    @Test(arguments: ["", #"\"#, #"a\"#, #"\q"#, #"\x"#, #"\x4"#, #"\xg0"#, #"\x+1"#, #"\x１２"#, #"\N"#, #"\u{41}"#])
+    func anEscapeIsReadStrictly(text: String) {
+        #expect(EscapedText(argument: text) == nil)
+    }
+
+    @Test(arguments: ["", "1s", "1s..", "..1s", "1s...2s", "2s..1s", "0s..1s", "off..1s", "1s..off", "1..2", "1s-2s"])
+    func aBackoffIsReadStrictly(text: String) {
+        #expect(Backoff(argument: text) == nil)
+    }
 }
 
 /// The language of the dialogue.

@@ -78,7 +78,8 @@ public struct Pier: ParsableCommand {
             Source.hint: ["--source"],
             Retries.hint: ["--retry"],
             Backoff.hint: ["--backoff"],
-            Count.hint: ["--loops", "--backlog", "--receive-size", "--max-clients", "--max-sessions"],
+            EscapedText.hint: ["--until"],
+            Count.hint: ["--loops", "--backlog", "--receive-size", "--max-clients", "--max-sessions", "--bytes"],
         ]
         let advice: String
         if let hint = hints.first(where: { $0.value.contains { said.contains("'\($0) ") } })?.key {

@@ -56,6 +56,57 @@ struct Count: ExpressibleByArgument, Equatable {
     var defaultValueDescription: String { String(value) }
 }
 
+/// A number of bytes above zero, strictly written; a stream may have more of them than anything else has of its kind.
+struct ByteCount: ExpressibleByArgument, Equatable {
+    let value: Int
+
+    init?(argument: String) {
+        guard let number = strictNumber(argument.utf8), let value = Int(exactly: number), value > 0 else { return nil }
+        self.value = value
+    }
+}
+
+/// A text of at least one byte, in which a backslash makes others of some characters: `\n`, `\r`, `\t`, `\0`, `\xHH`, `\\`.
+struct EscapedText: ExpressibleByArgument, Equatable {
+    let bytes: [UInt8]
+
+    init?(argument: String) {
+        var bytes: [UInt8] = []
+        var rest = Array(argument.utf8)[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "\\") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let escaped = Self.escaped(&rest) else { return nil }
+            bytes.append(escaped)
+        }
+        if bytes.isEmpty { return nil }
+        self.bytes = bytes
+    }
+
+    /// The byte that stands behind a backslash.
+    private static func escaped(_ rest: inout ArraySlice<UInt8>) -> UInt8? {
+        switch rest.popFirst() {
+        case UInt8(ascii: "n"): return 0x0a
+        case UInt8(ascii: "r"): return 0x0d
+        case UInt8(ascii: "t"): return 0x09
+        case UInt8(ascii: "0"): return 0
+        case UInt8(ascii: "\\"): return UInt8(ascii: "\\")
+        case UInt8(ascii: "x"):
+            let digits = rest.prefix(2).compactMap { Character(Unicode.Scalar($0)).hexDigitValue }
+            guard digits.count == 2 else { return nil }
+            rest = rest.dropFirst(2)
+            return UInt8(digits[0] << 4 | digits[1])
+        default: return nil
+        }
+    }
+
+    static let hint = text(
+        "a text of at least one byte, in which \\n, \\r, \\t, \\0, \\xHH and \\\\ stand for one byte each",
+        "至少一个字节的文字，其中 \\n、\\r、\\t、\\0、\\xHH 和 \\\\ 各代表一个字节")
+}
+
 /// How often something is tried again: `0`, `3` or `forever`.
 struct Retries: ExpressibleByArgument, Equatable {
     /// Nil is without end.
@@ -137,7 +188,14 @@ extension Duplex: ExpressibleByArgument {}
 func value<V: ExpressibleByArgument>(
     of key: String, in endpoint: Endpoint, else flag: V, _ hint: String
 ) throws(Failure) -> V {
-    guard let parameter = endpoint[key] else { return flag }
+    try value(of: key, in: endpoint, hint) ?? flag
+}
+
+/// A parameter's value for a flag; nil where it is not there.
+func value<V: ExpressibleByArgument>(
+    of key: String, in endpoint: Endpoint, _ hint: String
+) throws(Failure) -> V? {
+    guard let parameter = endpoint[key] else { return nil }
     guard let value = V(argument: parameter.value) else {
         let wrong = parameter.value.escapedForTerminal()
         throw Failure(
