@@ -18,7 +18,16 @@ struct Connect: Verb {
             ?ipv4=true.
 
             Where a name has several addresses they are tried a quarter of a second apart, and the first that answers is \
-            used. With datagrams, each line or piece of input is one, and the end is silence: see --linger.
+            used. With datagrams, each line or piece of input is one, and the end is silence: see --linger. With --retry, a \
+            try that fails is followed by another; no input is read before one succeeds.
+
+            exec:PROGRAM ARGUMENTS runs a program, with its own standard input and output at the other end, and no shell: when \
+            it ends otherwise than with status 0, that is a failure. file:PATH is appended to, or with --duplex receive read; \
+            ?mode=read, write or append says otherwise. fd:N and systemd:NAME are a connected socket, or fd:N any stream, that \
+            this process was started with.
+
+            --bytes and --until are about what is received, and once they are reached nothing more is sent either; --crlf is \
+            about what is sent.
 
             The peer may be silent for as long as it likes; but after --keep-alive of silence it is asked whether it is \
             still there, and a peer that has vanished is a time-out.
@@ -32,7 +41,13 @@ struct Connect: Verb {
             端点的 ? 后面可以写这些参数：\(keys.joined(separator: "、"))，例如 ?ipv4=true。
 
             名字有几个地址时，每隔四分之一秒尝试下一个，使用最先应答的。数据报：每一行或每一段输入是一个数据报，\
-            没有结束，只有沉默：见 --linger。
+            没有结束，只有沉默：见 --linger。用 --retry 时，连接失败后会再试；连接成功之前不读取任何输入。
+
+            exec:程序 参数 运行一个程序，另一端是它的标准输入和标准输出，不经过 shell；它以 0 以外的状态结束就算失败。\
+            file:路径 是在文件末尾追加，用 --duplex receive 时是读取；也可以写明 ?mode=read、write 或 append。\
+            fd:N 和 systemd:名字 是启动这个进程时交来的已连接的套接字，fd:N 也可以是任何流。
+
+            --bytes 和 --until 针对收到的内容，达到之后也不再发送；--crlf 针对发送的内容。
 
             对方可以一直沉默；但沉默了 --keep-alive 之后，会询问它是否还在，消失了的对方算作超时。
             """))
@@ -46,53 +61,36 @@ struct Connect: Verb {
             text("sends a file, and keeps all that comes back", "发送文件，保存回应")),
     ]
 
-    static let keys = ["duplex", "show", "timeout", "keep-alive", "linger", "ipv4", "ipv6", "source"]
+    static let keys = JoinOptions.keys + ["timeout", "ipv4", "ipv6", "source"]
 
     @Argument(
         help: ArgumentHelp(
             text(
-                "Where to: HOST:PORT, :PORT on this machine, a path; udp://HOST:PORT for datagrams.",
-                "连接到哪里：HOST:PORT，:PORT 表示本机，或者路径；数据报写 udp://HOST:PORT。"),
+                "Where to: HOST:PORT, :PORT on this machine, a path; udp://HOST:PORT for datagrams; exec:PROGRAM, file:PATH, fd:N, systemd:NAME.",
+                "连接到哪里：HOST:PORT，:PORT 表示本机，或者路径；数据报写 udp://HOST:PORT；exec:程序、file:路径、fd:N、systemd:名字。"),
             valueName: text("endpoint", "端点")), completion: .file())
     var endpoint: String
 
-    @Option(
-        help: ArgumentHelp(
-            text("Who may speak when.", "谁在什么时候可以说话：全双工 full，半双工 half，单工 send 或 receive。")))
-    var duplex = Duplex.full
+    @OptionGroup var joining: JoinOptions
 
     @Option(
         help: ArgumentHelp(
-            text(
-                "How what is received is shown (default: as it is; on a terminal and in half duplex, text).",
-                "怎样显示收到的内容（默认：原样；在终端上和半双工时是 text）。")))
-    var show: Show?
-
-    @OptionGroup var reporting: Reporting
-
-    @Option(
-        help: ArgumentHelp(
-            text("How long resolving and connecting may take; or off.", "解析和连接最多用多长时间；或者写 off。")))
+            text("How long each try to resolve and connect may take; or off.", "每次解析和连接最多用多长时间；或者写 off。")))
     var timeout = TimeSpan(nil)
 
     @Option(
         help: ArgumentHelp(
             text(
-                "Datagrams: how long to wait for an answer, after the end of input and in half duplex, before there is none. Streams: how long the input may be silent after the peer's end.",
-                "数据报：输入结束之后以及半双工时，等待回应多久，之后就当作没有回应。流：对方结束之后，输入可以沉默多久。")))
-    var linger = TimeSpan(.seconds(1))
+                "How often it is tried again when it cannot be connected: a number, or forever.",
+                "连接不上时再试多少次：一个数字，或者 forever（一直试）。")))
+    var retry = Retries(0)
 
     @Option(
         help: ArgumentHelp(
             text(
-                "After how long a silence the peer's system is asked whether it is still there, over TCP; or off.",
-                "沉默多久之后，询问对方的系统是否还在（TCP）；或者写 off。")))
-    var keepAlive = TimeSpan(.seconds(60))
-
-    @Option(
-        help: ArgumentHelp(
-            text("How long the peer may take to finish after the first signal.", "第一个信号之后，对方有多长时间来结束。")))
-    var grace = TimeSpan(.seconds(5))
+                "How long to wait before trying again: the shortest and the longest time; each wait is up to twice as long as the last, by chance.",
+                "再试之前等多久：最短和最长的时间；每次等待最长是上一次的两倍，长短随机。")))
+    var backoff = Backoff()
 
     @Flag(
         name: [.customShort("4"), .customLong("ipv4")],
@@ -113,18 +111,19 @@ struct Connect: Verb {
 
     func run() throws {
         let place = try parsedEndpoint(endpoint, keys: Self.keys)
-        let show: Show? =
-            if place["show"] != nil { try value(of: "show", in: place, else: .text, Show.hint) } else { self.show }
         let (source, family) = try origin(for: place, ipv4: ipv4, ipv6: ipv6, source: source)
+        let rules = try joining.rules(for: place)
+        guard place.transport.hasAddresses || source == nil && family == nil else {
+            throw Failure(
+                .usage,
+                text(
+                    "\(place) has no IP address: leave --source, --ipv4 and --ipv6 out",
+                    "\(place) 没有 IP 地址：请去掉 --source、--ipv4 和 --ipv6"))
+        }
         try Client(
-            endpoint: place, source: source, family: family,
+            to: place, from: source, family: family,
             timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration,
-            keepAlive: try value(of: "keep-alive", in: place, else: keepAlive, TimeSpan.hint).duration,
-            grace: grace.duration,
-            rules: JoinRules(
-                duplex: try value(of: "duplex", in: place, else: duplex, Duplex.hint), show: show,
-                linger: try value(of: "linger", in: place, else: linger, TimeSpan.hint).duration ?? .seconds(1 << 30),
-                report: Report(reporting.form, isTraced: reporting.trace))
+            trying: Retrying(retry, backoff), rules
         ).run()
     }
 }

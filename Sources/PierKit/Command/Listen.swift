@@ -25,6 +25,13 @@ struct Listen: Verb {
 
             With datagrams the first sender is the client, and those of others are dropped and counted. Each line or piece \
             of input is one; the end is silence: see --linger.
+
+            fd:N and systemd:NAME are sockets that this process was started with: one that listens stays open for whoever \
+            else holds it. A connected one is the one client, as are exec:PROGRAM ARGUMENTS and file:PATH, which is read, or \
+            with --duplex send appended to; the help of connect tells more.
+
+            --bytes and --until are about what is received from each client, and once they are reached nothing more is sent to \
+            it either; --crlf is about what is sent.
             """,
             """
             与 connect 相对：全双工时，标准输入的内容被发送，收到的内容写到标准输出，两个方向同时进行，内容原样不变；\
@@ -40,6 +47,11 @@ struct Listen: Verb {
 
             数据报：第一个发送者就是客户端，其他人的被丢弃并计数。每一行或每一段输入是一个数据报；没有结束，只有沉默：\
             见 --linger。
+
+            fd:N 和 systemd:名字 是启动这个进程时交来的套接字：监听套接字对其他持有者仍然开放；已连接的就是那一个客户端，\
+            exec:程序 参数 和 file:路径 也是，文件是读取，用 --duplex send 时是在末尾追加；见 connect 的帮助。
+
+            --bytes 和 --until 针对从每个客户端收到的内容，达到之后也不再向它发送；--crlf 针对发送的内容。
             """))
 
     static let examples = [
@@ -51,13 +63,14 @@ struct Listen: Verb {
             text("talks with one client after another", "与客户端一个接一个地交谈")),
     ]
 
-    static let keys = ["keep", "duplex", "show", "backlog", "timeout", "idle-timeout", "linger", "keep-alive"]
+    static let keys = ["keep", "backlog", "timeout", "idle-timeout"] + JoinOptions.keys
 
     @Argument(
         help: ArgumentHelp(
             text(
-                "Where to listen: HOST:PORT, :PORT for every address, a path; udp://HOST:PORT for datagrams; port 0 is a free port.",
-                "在哪里监听：HOST:PORT，:PORT 表示所有地址，或者路径；数据报写 udp://HOST:PORT；端口 0 表示任意一个空闲端口。"),
+                "Where to listen: HOST:PORT, :PORT for every address, a path; udp://HOST:PORT for datagrams; port 0 is a free port; fd:N, systemd:NAME. Or one client: exec:PROGRAM, file:PATH.",
+                "在哪里监听：HOST:PORT，:PORT 表示所有地址，或者路径；数据报写 udp://HOST:PORT；端口 0 表示任意一个空闲端口；fd:N、systemd:名字。或者一个客户端：exec:程序、file:路径。"
+            ),
             valueName: text("endpoint", "端点")), completion: .file())
     var endpoint: String
 
@@ -66,19 +79,7 @@ struct Listen: Verb {
             text("Join one client after another, until a signal comes.", "一个接一个地与客户端接在一起，直到收到信号。")))
     var keep = false
 
-    @Option(
-        help: ArgumentHelp(
-            text("Who may speak when.", "谁在什么时候可以说话：全双工 full，半双工 half，单工 send 或 receive。")))
-    var duplex = Duplex.full
-
-    @Option(
-        help: ArgumentHelp(
-            text(
-                "How what is received is shown (default: as it is; on a terminal and in half duplex, text).",
-                "怎样显示收到的内容（默认：原样；在终端上和半双工时是 text）。")))
-    var show: Show?
-
-    @OptionGroup var reporting: Reporting
+    @OptionGroup var joining: JoinOptions
 
     @Option(help: ArgumentHelp(text("How many clients may queue until they are accepted.", "最多有多少客户端排队等待被接受。")))
     var backlog = Count(Listener.defaultBacklog)
@@ -94,27 +95,22 @@ struct Listen: Verb {
                 "与客户端之间多久没有任何收发就算超时；数据报则算作结束；或者写 off。")))
     var idleTimeout = TimeSpan(nil)
 
-    @Option(
-        help: ArgumentHelp(
-            text(
-                "The silence that is taken for the end: of datagrams, after the end of input; of the input, after the client's end.",
-                "沉默多久当作结束：数据报，在输入结束之后；输入，在客户端结束之后。")))
-    var linger = TimeSpan(.seconds(1))
-
-    @Option(
-        help: ArgumentHelp(
-            text(
-                "After how long a silence the client's system is asked whether it is still there, over TCP; or off.",
-                "沉默多久之后，询问客户端的系统是否还在（TCP）；或者写 off。")))
-    var keepAlive = TimeSpan(.seconds(60))
-
-    @Option(
-        help: ArgumentHelp(
-            text("How long the client may take to finish after the first signal.", "第一个信号之后，客户端有多长时间来结束。")))
-    var grace = TimeSpan(.seconds(5))
-
     func run() throws {
         let place = try parsedEndpoint(endpoint, keys: Self.keys)
+        var rules = try joining.rules(for: place, answers: true)
+        if place.transport.hasAddresses { try check(place) }
+        rules.keepsInput = try value(of: "keep", in: place, else: keep, text("true or false", "true 或 false"))
+        rules.idleTimeout = try value(of: "idle-timeout", in: place, else: idleTimeout, TimeSpan.hint).duration
+        let backlog = try value(of: "backlog", in: place, else: backlog, Count.hint).value
+        try Host(
+            // An inherited socket keeps its own, where nobody asks for another.
+            on: place, backlog: backlog == Listener.defaultBacklog ? nil : backlog,
+            timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration, rules
+        ).run()
+    }
+
+    /// Throws what is wrong with an address's words, before anything is opened.
+    private func check(_ place: Endpoint) throws(Failure) {
         do throws(SocketError) {
             if place.transport.carriesDatagrams {
                 try DatagramSocket.check(place)
@@ -124,20 +120,5 @@ struct Listen: Verb {
         } catch {
             throw Failure(error)
         }
-        let show: Show? =
-            if place["show"] != nil { try value(of: "show", in: place, else: .text, Show.hint) } else { self.show }
-        let keeps = try value(of: "keep", in: place, else: keep, text("true or false", "true 或 false"))
-        try Host(
-            endpoint: place, keeps: keeps,
-            backlog: try value(of: "backlog", in: place, else: backlog, Count.hint).value,
-            timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration,
-            keepAlive: try value(of: "keep-alive", in: place, else: keepAlive, TimeSpan.hint).duration,
-            grace: grace.duration,
-            rules: JoinRules(
-                duplex: try value(of: "duplex", in: place, else: duplex, Duplex.hint), show: show,
-                linger: try value(of: "linger", in: place, else: linger, TimeSpan.hint).duration ?? .seconds(1 << 30),
-                idleTimeout: try value(of: "idle-timeout", in: place, else: idleTimeout, TimeSpan.hint).duration,
-                keepsInput: keeps, answers: true, report: Report(reporting.form, isTraced: reporting.trace))
-        ).run()
     }
 }

@@ -27,7 +27,8 @@ struct Dialogue {
                 if input.hasEnded { break }
             }
             guard let line = try nextLine() else { break }
-            try join.send(line, asRead: line + [UInt8(ascii: "\n")])
+            let end: [UInt8] = rules.sendsReturns ? [UInt8(ascii: "\r"), UInt8(ascii: "\n")] : []
+            try join.send(line + end, asRead: line + [UInt8(ascii: "\n")])
             if !rules.answers { guard try showMessage() else { return } }
         }
         // The terminal's own prompt should not stand behind ours.
@@ -43,19 +44,18 @@ struct Dialogue {
             rules.catchUp()
             try rules.write(Self.prompt)
             guard let line = try input.line() else { return nil }
-            if !line.isEmpty { return line }
+            if !line.isEmpty || rules.sendsReturns { return line }
             rules.note(Language.current.emptyMessage)
         }
     }
 
-    /// Receives a message and shows it; false when the peer has finished instead.
+    /// Receives a message and shows it; false when it is the last, or when the peer has finished instead.
     private mutating func showMessage() throws(Failure) -> Bool {
-        guard let bytes = try join.receive() else {
-            if let rest = display.rest() { try show(rest) }
-            return false
-        }
-        if let text = display.text(for: bytes) { try show(text) }
-        return true
+        let bytes = try join.receive()
+        if let bytes, let text = display.text(for: bytes) { try show(text) }
+        guard bytes == nil || join.hasStopped else { return true }
+        if let rest = display.rest() { try show(rest) }
+        return false
     }
 
     private func show(_ text: String) throws(Failure) {

@@ -3,8 +3,43 @@ internal import SocketCore
 internal import Sockets
 
 extension Host {
+    /// Joins who sends to the socket of the endpoint; or who is at its other end, if it is connected already.
+    func hostSenders(_ work: Work) throws {
+        try rules.checkForDatagrams(endpoint)
+        let inherited = try DatagramSocket.inherited(of: endpoint, rules)
+        if let inherited, inherited.remoteAddress != nil {
+            try checkForOne()
+            return try host(work, stop: {}) { (input) throws(Failure) in
+                try self.joinNext { () throws(Failure) in
+                    DatagramJoin(connected: inherited, of: self.endpoint, input, self.rules)
+                }
+            }
+        }
+        let socket = try inherited ?? boundSocket()
+        // Whatever happens from here on, no path of ours stays behind.
+        defer { socket.close() }
+        do throws(SocketError) {
+            rules.report.listening(try socket.localAddress, socket.transport)
+        } catch {
+            throw Failure(error)
+        }
+        try host(work, stop: { socket.close() }) { (input) throws(Failure) in
+            try self.joinSenders(of: socket, isOurs: inherited == nil, input)
+        }
+    }
+
+    private func boundSocket() throws(Failure) -> DatagramSocket {
+        do throws(SocketError) {
+            return try DatagramSocket(on: endpoint, trace: rules.report.trace)
+        } catch {
+            throw Failure(error)
+        }
+    }
+
     /// Joins the first sender, or one after another.
-    func joinSenders(of socket: DatagramSocket, _ input: StandardInput) throws(Failure) {
+    private func joinSenders(
+        of socket: DatagramSocket, isOurs: Bool, _ input: StandardInput
+    ) throws(Failure) {
         let place = "\(socket.endpoint)"
         if let timeout { socket.receiveDeadline = .after(timeout) }
         repeat {
@@ -12,8 +47,11 @@ extension Host {
             let name = first.sender == .unnamed ? "unix-dgram" : "\(first.sender)"
             let account = Account(name, rules.report)
             account.accepted(on: place)
-            if !keeps { try refuse(allBut: first.sender, socket) }
-            try joinNext(DatagramJoin(DatagramPeer(socket, first: first), account, input, rules))
+            // A socket that others hold too stays connected to nobody; what they send is dropped here.
+            if !keeps, isOurs { try refuse(allBut: first.sender, socket) }
+            try joinNext { () throws(Failure) in
+                DatagramJoin(DatagramPeer(socket, first: first), account, input, rules)
+            }
             socket.receiveDeadline = .never
         } while mayGoOn
     }

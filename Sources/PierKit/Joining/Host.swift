@@ -2,89 +2,69 @@ internal import Loops
 internal import SocketCore
 internal import Sockets
 
-/// `listen` under way: the first client is joined, or one after another.
+/// `listen` under way: the first client is joined, or one after another; or the one that is there already.
 final class Host: Sendable {
     let endpoint: Endpoint
     let keeps: Bool
     let timeout: Duration?
     let rules: JoinRules
-    private let backlog: Int
-    private let keepAlive: Duration?
-    private let grace: Duration?
+    /// Nil is the default, or what an inherited socket has.
+    private let backlog: Int?
     private let shortages = Seldom()
-    private let joined = Lock<(any Join)?>(nil)
+    private let current = CurrentJoin()
     private let isStopping = Lock(false)
 
-    init(
-        endpoint: Endpoint, keeps: Bool, backlog: Int, timeout: Duration?, keepAlive: Duration?, grace: Duration?,
-        rules: JoinRules
-    ) {
+    init(on endpoint: Endpoint, backlog: Int?, timeout: Duration?, _ rules: JoinRules) {
         self.endpoint = endpoint
-        self.keeps = keeps
         self.backlog = backlog
         self.timeout = timeout
-        self.keepAlive = keepAlive
-        self.grace = grace
         self.rules = rules
+        keeps = rules.keepsInput
     }
 
     func run() throws {
         let work = Work()
         try rules.report.concluding {
-            if endpoint.transport.carriesDatagrams {
-                let socket = try open { () throws(SocketError) in
-                    let socket = try DatagramSocket(on: endpoint, trace: rules.report.trace)
-                    return (socket, try socket.localAddress)
-                }
-                // Whatever happens from here on, no path of ours stays behind.
-                defer { socket.close() }
-                try host(work, stop: { socket.close() }) { (input) throws(Failure) in
-                    try self.joinSenders(of: socket, input)
-                }
-            } else {
-                let listener = try open { () throws(SocketError) in
-                    let listener = try Listener(
-                        on: endpoint, backlog: backlog, duplex: rules.duplex == .half ? .half : .full,
-                        trace: rules.report.trace)
-                    return (listener, listener.address)
-                }
-                defer { listener.close() }
-                try host(work, stop: { listener.close() }) { (input) throws(Failure) in
-                    try self.joinClients(of: listener, input)
+            switch try Place(endpoint) {
+            case .address where endpoint.transport.carriesDatagrams, .datagrams: try hostSenders(work)
+            case .address, .listener: try hostClients(work)
+            case .stream:
+                try checkForOne()
+                try host(work, stop: {}) { (input) throws(Failure) in
+                    try self.joinNext { () throws(Failure) in
+                        try StreamJoin(opening: self.endpoint, input, self.rules)
+                    }
                 }
             }
         }
     }
 
-    /// Opens the endpoint and tells of it.
-    private func open<Socket>(
-        _ make: () throws(SocketError) -> (Socket, SocketAddress)
-    ) throws(Failure) -> Socket {
-        do throws(SocketError) {
-            let (socket, address) = try make()
-            rules.report.listening(address, endpoint.transport)
-            return socket
-        } catch {
-            throw Failure(error)
-        }
+    /// One that is there already has nobody after it.
+    func checkForOne() throws(Failure) {
+        guard keeps else { return }
+        throw Failure(
+            .usage,
+            text(
+                "\(endpoint) is one client, and none comes after it: leave --keep out",
+                "\(endpoint) 是一个客户端，它之后不会再有：请去掉 --keep"))
     }
 
     /// Does the work; at the first signal nobody else is joined, and for who is, the input has ended. Where nobody is joined,
     /// `stop` is what ends the wait for somebody.
-    private func host(
+    func host(
         _ work: Work, stop: () -> Void, _ join: @escaping @Sendable (StandardInput) throws(Failure) -> Void
     ) throws {
         let input = try StandardInput(trace: rules.report.trace)
         // Also when a signal ends it before its end.
-        defer { joined.withLock { $0 }?.account.closed() }
-        try work.run("listen", grace: grace) { () throws(Failure) in
+        defer { current.abandon() }
+        try work.run("listen", grace: rules.grace) { () throws(Failure) in
             try join(input)
         } drain: {
             isStopping.withLock { $0 = true }
             input.stop()
-            let current = joined.withLock { $0 }
-            current?.inputStopped()
-            if current == nil || !endpoint.transport.carriesDatagrams { stop() }
+            let join = current.join
+            join?.inputStopped()
+            if join == nil || join is StreamJoin { stop() }
             return true
         }
     }
@@ -92,28 +72,50 @@ final class Host: Sendable {
     var mayGoOn: Bool { keeps && !isStopping.withLock { $0 } }
 
     /// Joins one peer. Where others follow, its failure is not the command's.
-    func joinNext(_ join: any Join) throws(Failure) {
-        joined.withLock { $0 = join }
-        defer { joined.withLock { $0 = nil } }
+    func joinNext(_ make: () throws(Failure) -> any Join) throws(Failure) {
         do throws(Failure) {
-            try join.run()
-            join.account.closed()
-        } catch {
-            // The signal came when this one was about to be joined, and closed what it came by.
-            if error.error?.cause == .closed, isStopping.withLock({ $0 }) { return join.account.closed() }
-            guard keeps, let cause = error.error else {
-                join.account.closed()
-                throw error
+            try current.run(make) { join, failure in
+                if keeps, let cause = failure.error, !isStopped(failure) { join.account.closed(cause) }
             }
-            join.account.closed(cause)
+        } catch {
+            if isStopped(error) { return }
+            guard keeps, error.error != nil else { throw error }
             if rules.report.form != .json, let sentence = error.sentence { rules.report.note(sentence) }
         }
     }
 
+    /// Whether a signal came when a peer was about to be joined, and closed what it came by.
+    private func isStopped(_ failure: Failure) -> Bool {
+        failure.error?.cause == .closed && isStopping.withLock { $0 }
+    }
+
     // MARK: Clients of a stream
 
-    private func joinClients(of listener: Listener, _ input: StandardInput) throws(Failure) {
-        let place = listener.address.described(for: endpoint.transport)
+    private func hostClients(_ work: Work) throws {
+        let listener = try listener()
+        // Whatever happens from here on, no path of ours stays behind.
+        defer { listener.close() }
+        let transport: Endpoint.Transport = if case .unix = listener.address { .unix } else { .tcp }
+        rules.report.listening(listener.address, transport)
+        let place = listener.address.described(for: transport)
+        try host(work, stop: { listener.close() }) { (input) throws(Failure) in
+            try self.joinClients(of: listener, place, input)
+        }
+    }
+
+    private func listener() throws(Failure) -> Listener {
+        do throws(SocketError) {
+            let found = try Listener.open(
+                endpoint, backlog: backlog, duplex: rules.wireDuplex, trace: rules.report.trace)
+            // Of a name with several sockets nothing comes here.
+            guard let only = found.first else { throw SocketError(.adopt, .closed, target: "\(endpoint)") }
+            return only
+        } catch {
+            throw Failure(error)
+        }
+    }
+
+    private func joinClients(of listener: Listener, _ place: String, _ input: StandardInput) throws(Failure) {
         if let timeout { listener.acceptDeadline = .after(timeout) }
         repeat {
             guard let connection = try accept(from: listener) else { return }
@@ -122,7 +124,7 @@ final class Host: Sendable {
             if !keeps { listener.close() }
             let conversation = Conversation(connection, rules.report)
             conversation.account.accepted(on: place)
-            try joinNext(StreamJoin(conversation, input, rules))
+            try joinNext { () throws(Failure) in StreamJoin(conversation, input, rules) }
         } while mayGoOn
     }
 
@@ -132,7 +134,7 @@ final class Host: Sendable {
         while true {
             do throws(SocketError) {
                 let connection = try listener.accept()
-                try connection.setKeepAlive(after: keepAlive)
+                try connection.setKeepAlive(after: rules.keepAlive)
                 return connection
             } catch {
                 switch error.cause {

@@ -3,11 +3,19 @@ internal import SocketCore
 
 /// How standard input and output are joined to a peer, as the flags say, and how what came is written.
 struct JoinRules: Sendable {
-    let duplex: Duplex
+    var duplex: Duplex
     /// Nil is as it is, or as text on a terminal.
     let show: Show?
+    /// Where receiving ends by itself; nil is at the peer's end alone.
+    let stop: Stop?
+    /// Whether each line end of the input is sent as CR LF.
+    let sendsReturns: Bool
     /// The silence that is taken for the end: of datagrams, and of the input where a stream's peer has finished before it.
     let linger: Duration
+    /// After how long a silence the peer's system is asked whether it is still there.
+    let keepAlive: Duration?
+    /// How long the peer may take to finish after the first signal, and a program to end after its stream; nil is for ever.
+    let grace: Duration?
     /// How long a peer may be silent altogether; nil is for ever.
     var idleTimeout: Duration?
     /// Whether the input is also for the peers that come after this one.
@@ -18,6 +26,9 @@ struct JoinRules: Sendable {
 
     /// How what is received is shown here; nil where it is written as it is.
     var shown: Show? { show ?? (Standard.isTerminal(1) ? .text : nil) }
+
+    /// The rule for a connection: one way or half, the wire is full-duplex; the dialogue's rule is the library's.
+    var wireDuplex: Duplex { duplex == .half ? .half : .full }
 
     func write(_ bytes: [UInt8]) throws(Failure) {
         do throws(Errno) {
@@ -49,4 +60,6 @@ protocol Join: AnyObject, Sendable {
     func run() throws(Failure)
     /// Told when a signal has ended the input; from another thread.
     func inputStopped()
+    /// Leaves no program behind, though the join is not over; from another thread.
+    func abandon()
 }

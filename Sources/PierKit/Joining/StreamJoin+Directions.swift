@@ -12,8 +12,8 @@ extension StreamJoin {
         switch end {
         // The input's own failure ends the command.
         case .inputFailed: conversation.close()
-        // The peer may stay: that all it was sent has come is the end.
-        case .inputEnded where rules.duplex == .send: conversation.close()
+        // The peer may stay: that all it was sent has come is the end. A program is still at work with it.
+        case .inputEnded where rules.duplex == .send && program == nil: conversation.close()
         // The network's end is the receiving thread's to tell.
         case .inputEnded, .interrupted, .networkFailed: break
         }
@@ -22,15 +22,17 @@ extension StreamJoin {
 
     /// Sends until the input ends; then the direction is finished.
     private func sendAll() -> SendingEnd {
+        var lineEnds = LineEnds()
         while true {
             let bytes: [UInt8]?
             do throws(Failure) { bytes = try input.read(upTo: 65536) } catch { return .inputFailed(error) }
             guard let bytes else { break }
-            do throws(Failure) { try send(bytes) } catch { return .networkFailed(error) }
+            let sent = rules.sendsReturns ? lineEnds.converted(bytes) : bytes
+            do throws(Failure) { try send(sent, asRead: bytes) } catch { return .networkFailed(error) }
         }
         guard input.hasEnded else { return .interrupted }
         do throws(Failure) { try finishSending() } catch { return .networkFailed(error) }
-        if rules.duplex == .send { awaitAcknowledgement() }
+        if rules.duplex == .send, program == nil { awaitAcknowledgement() }
         return .inputEnded
     }
 
@@ -91,8 +93,9 @@ extension StreamJoin {
         if let rest = display.rest() { try rules.write(rest) }
     }
 
-    /// What comes next; nil when the peer has finished.
+    /// What comes next; nil when the peer has finished, or no more is asked for.
     func receive() throws(Failure) -> [UInt8]? {
+        if hasStopped { return nil }
         // How long this side has taken meanwhile is not the peer's silence.
         activity.note()
         while true {
@@ -104,11 +107,14 @@ extension StreamJoin {
                 conversation.receiveDeadline = .after(left)
             }
             do throws(SocketError) {
-                let bytes = try conversation.receive(upTo: 65536)
+                let bytes = try conversation.receive(upTo: stop?.room(65536) ?? 65536)
                 activity.note()
-                return bytes
+                guard let bytes else { return nil }
+                return stop?.taken(of: bytes) ?? bytes
             } catch {
                 if idle != nil, error.cause == .timedOut { continue }
+                // A program that ends without having read all of its input; all that it said came before.
+                if program != nil, error.isReset { return nil }
                 throw Failure(error)
             }
         }

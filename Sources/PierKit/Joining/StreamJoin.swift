@@ -17,11 +17,15 @@ internal import Sockets
 /// Standard input and output joined to one stream: two threads, one for each direction, in the library's blocking face.
 final class StreamJoin: Join {
     let conversation: Conversation
+    /// What was opened for this, where it is no socket's other end: a program, or a file, a pipe or a terminal.
+    let opened: OpenedStream?
     let input: StandardInput
     let rules: JoinRules
     let activity = Activity()
     let sending = Lock(Sending())
     let sendingStopped = Bell()
+    /// Where receiving ends by itself. Safety: belongs to the thread that receives.
+    nonisolated(unsafe) var stop: Stop?
 
     /// What is known of the sending direction.
     struct Sending {
@@ -30,6 +34,8 @@ final class StreamJoin: Join {
         var hasNoPeer = false
         /// How many bytes of the input were read, and neither sent nor kept.
         var unsent = 0
+        /// How many sent bytes a peer that finished first had not acknowledged.
+        var unheard: Int?
         var end: SendingEnd?
     }
 
@@ -43,21 +49,41 @@ final class StreamJoin: Join {
     /// How long a peer that has finished may leave off taking what it is sent, where `linger` is not longer.
     private static let patience = Duration.seconds(5)
 
-    init(_ conversation: Conversation, _ input: StandardInput, _ rules: JoinRules) {
+    init(
+        _ conversation: Conversation, opened: OpenedStream? = nil, _ input: StandardInput, _ rules: JoinRules
+    ) {
         self.conversation = conversation
+        self.opened = opened
         self.input = input
         self.rules = rules
+        stop = rules.stop
     }
 
     var account: Account { conversation.account }
+    /// Whether all that was asked for has come. For the thread that receives.
+    var hasStopped: Bool { stop?.isReached == true }
     var unacknowledged: Int { (try? conversation.connection.unacknowledged) ?? 0 }
 
     func run() throws(Failure) {
         input.resume()
-        defer {
-            conversation.close()
-            tellLost()
+        defer { tellLost() }
+        var failure: Failure?
+        do throws(Failure) { try converse() } catch { failure = error }
+        hangUp()
+        let wasReset = failure?.error?.isReset == true
+        do throws(Failure) {
+            try finishOpened()
+        } catch {
+            // Why a file could not be written is told by it alone: to the stream that is a reset.
+            if failure == nil || wasReset { failure = error }
         }
+        guard let failure else { return try tellEnd() }
+        // Neither direction goes on, so that nothing is told after it.
+        throw failure.error?.isReset == true ? resetFailure(failure) : failure
+    }
+
+    /// Until the end of the stream. What a program left unread is no failure of the stream: how it ended says more.
+    private func converse() throws(Failure) {
         do throws(Failure) {
             switch rules.duplex {
             case .half: try Dialogue(self, input, rules).run()
@@ -65,9 +91,21 @@ final class StreamJoin: Join {
             case .full, .send: try bothWays()
             }
         } catch {
-            // Neither direction goes on, so that nothing is told after it.
-            throw error.error?.isReset == true ? resetFailure(error) : error
+            guard program != nil, error.error?.isReset == true else { throw error }
+            sending.withLock { $0.unheard = 0 }
         }
+    }
+
+    /// Tells what is to be told of an end without a failure; that not all came that was asked for is one.
+    private func tellEnd() throws(Failure) {
+        if let stop, !stop.isReached {
+            throw Failure(
+                .failed, stop.missed(by: account.name),
+                SocketError(
+                    .receive, .ended(received: stop.count), remote: conversation.connection.remoteAddress,
+                    target: account.name))
+        }
+        if let unheard = sending.withLock({ $0.unheard }) { tellUnsent(unheard) }
     }
 
     /// A reset is no end: how much went each way says what may be missing.
@@ -84,7 +122,8 @@ final class StreamJoin: Join {
 
     /// A client whose word is waited for would not hear otherwise that nothing more comes.
     func inputStopped() {
-        if rules.answers, rules.duplex == .half || rules.duplex == .receive { try? conversation.finishSending() }
+        guard rules.answers || program != nil, rules.duplex == .half || rules.duplex == .receive else { return }
+        try? conversation.finishSending()
     }
 
     /// Both directions at once. Where only sending is asked for, what the peer says is dropped: left unread it would stop a
@@ -95,7 +134,7 @@ final class StreamJoin: Join {
         do throws(Failure) {
             try receiveAll(isShown: rules.duplex == .full)
             sending.withLock { $0.hasNoPeer = true }
-            try awaitSending()
+            if !hasStopped { try awaitSending() }
         } catch {
             failure = error
             sending.withLock { $0.hasNoPeer = true }
@@ -103,7 +142,7 @@ final class StreamJoin: Join {
         // A peer that was gone has acknowledged nothing of what it was sent then.
         let unheard = unacknowledged
         input.interrupt()
-        conversation.close()
+        hangUp()
         awaitSendingStopped()
         switch (sending.withLock { $0.end }, failure) {
         case (.inputFailed(let own), _): throw own
@@ -111,8 +150,10 @@ final class StreamJoin: Join {
         case (.inputEnded, let failure?) where rules.duplex == .send && failure.error?.cause == .closed: return
         case (_, let failure?): throw failure
         case (.inputEnded, nil): return
-        case (.networkFailed(let failure), nil) where rules.duplex == .send: throw failure
-        case (_, nil): tellUnsent(unheard)
+        case (.networkFailed(let failure), nil) where rules.duplex == .send && program == nil: throw failure
+        // Who stops has no need to be told; but of what is kept for the next, nothing is lost without a word.
+        case (_, nil) where hasStopped && !rules.keepsInput: return
+        case (_, nil): sending.withLock { $0.unheard = unheard }
         }
     }
 
@@ -120,7 +161,7 @@ final class StreamJoin: Join {
     private func awaitSending() throws(Failure) {
         while true {
             let (hasEnded, isUnderWay) = sending.withLock { ($0.end != nil, $0.isUnderWay) }
-            if hasEnded { return }
+            if hasEnded || isOver { return }
             // Who is only sent to has nothing to say from the start.
             var limit = rules.duplex == .full ? (isUnderWay ? max(rules.linger, Self.patience) : rules.linger) : nil
             let isIdle = rules.idleTimeout.map { $0 <= limit ?? $0 } ?? false

@@ -95,6 +95,9 @@ final class Account: Sendable {
         }
     }
 
+    /// That the program which it was has ended, and how.
+    func exited(_ status: ChildProcess.ExitStatus) { report?.exited(self, status) }
+
     /// That it was closed, and what went wrong before if something did; told once.
     func closed(_ error: SocketError? = nil) {
         guard let report else { return }

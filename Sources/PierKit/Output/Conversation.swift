@@ -8,9 +8,12 @@ final class Conversation: ClientStream {
     let account: Account
     private let shown: Shown?
 
-    init(_ connection: Connection, _ report: Report, show: Show = .none, _ output: Sink? = nil) {
+    /// `name` is what a person calls the peer, where it is not its address.
+    init(
+        _ connection: Connection, _ report: Report, name: String? = nil, show: Show = .none, _ output: Sink? = nil
+    ) {
         self.connection = connection
-        let name = connection.peerName
+        let name = name ?? connection.peerName
         account = Account(name, report)
         shown = output.flatMap { Shown(name, show, $0) }
     }

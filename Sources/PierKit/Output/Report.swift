@@ -99,6 +99,17 @@ final class Report: Sendable {
                 "\(address)：\(count) 个客户端，已到上限；其他的要排队，直到有一个离开（见 --max-clients）"))
     }
 
+    /// Tells of a try to connect that failed, and that another follows: as an event each one, in prose where it `isTold`.
+    func tryFailed(_ error: SocketError, _ count: Int, _ pause: Duration, isTold: Bool) {
+        let words = text(
+            "\(error.said); try \(count) failed, and the next follows in \(pause.inSeconds) s",
+            "\(error.said)；第 \(count) 次尝试失败，\(pause.inSeconds) 秒后再试")
+        guard form == .json || isTold else { return }
+        tell(
+            text("warning: ", "警告：") + words, "retry",
+            members(error, words) + [("tries", .integer(count)), ("seconds", .seconds(pause.clampedNanoseconds))])
+    }
+
     /// Tells of bytes of standard input that were read and do not arrive.
     func unsent(_ count: Int, _ words: String) {
         tell(words, "warning", [("message", .string(words)), ("unsent", .integer(count))])
@@ -208,6 +219,17 @@ final class Report: Sendable {
     /// A reset is no end: how much went each way says what may be missing.
     func reset(_ who: Account) {
         tellMore(text("\(who.name) reset the connection", "\(who.name) 重置了连接"), "reset", who.members + who.counts)
+    }
+
+    /// That the program at the other end has ended.
+    func exited(_ who: Account, _ status: ChildProcess.ExitStatus) {
+        let how: [EventMember] =
+            switch status {
+            case .exited(let code): [("code", .integer(Int(code)))]
+            case .signalled(let signal): [("signal", .integer(Int(signal)))]
+            case .unknown: []
+            }
+        tellMore(status.said(of: who.name), "exited", who.members + how)
     }
 
     /// What ended one connection, and not the command.

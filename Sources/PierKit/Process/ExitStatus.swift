@@ -133,6 +133,10 @@ extension SocketError {
                 "没有叫这个名字的程序，或者它第一行指定的程序不存在：请检查，或者写出路径")
         case (.run, .system(.permissionDenied)):
             return text("it is no program that you may run: check its mode", "它不是你可以运行的程序：请检查它的权限")
+        case (.adopt, .system(.badFileDescriptor)):
+            return text(
+                "this process was started without it: pass it on, as a shell does with N<FILE",
+                "启动这个进程时没有交来它：请传入，例如在 shell 里写 N<文件")
         case (_, .system(.tooManyOpenFiles)), (_, .system(.tooManyOpenFilesInSystem)):
             return text(
                 "raise the limit with ulimit -n, or lower --max-clients", "请用 ulimit -n 提高限制，或者调低 --max-clients")

@@ -14,6 +14,8 @@ enum Standard {
         fillClosedStreams()
         // A peer or a reader that has gone away is an error of the write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
+        // Ignored, as some parents leave it, the system would not say how a program ended.
+        signal(SIGCHLD, SIG_DFL)
         raiseDescriptorLimit()
     }
 

@@ -237,7 +237,7 @@ import TestSupport
     }
 
     @Test(arguments: [
-        ([], "endpoint"), (["nosuch.invalid:80"], "localhost"), (["-"], "cannot be listened on"),
+        ([], "endpoint"), (["nosuch.invalid:80"], "localhost"), (["-"], "pier listen joins to something else"),
         (["127.0.0.1:0?backlog=0"], "above 0"), (["127.0.0.1:0?kep=true"], "keep"),
         (["127.0.0.1:0?keep=yes"], "true or false"), (["127.0.0.1:0", "--timeout", "5"], "unit"),
         (["127.0.0.1:0", "--idle-timeout", "5"], "unit"), (["127.0.0.1:0", "--duplex", "both"], "half"),
