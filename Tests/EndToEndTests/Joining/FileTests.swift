@@ -74,9 +74,11 @@ import Testing
         ("file:///tmp", "is a directory"), ("file:///dev/full", "write file:///dev/full: no space left on device"),
     ])
     func whatCannotBeWrittenIsAFailure(place: String, sentence: String) async throws {
-        let command = try await pier("connect", place, saying: "hello\n")
-        #expect(command.status == 1)
-        expectOneSentence(command, sentence)
+        for duplex in ["full", "send"] {
+            let command = try await pier("connect", place, "--duplex", duplex, saying: "hello\n")
+            #expect(command.status == 1)
+            expectOneSentence(command, sentence)
+        }
         let told = try await pier("connect", place, "--events", "json", saying: "hello\n")
         let events = try await Events.checked(Array(told.errors.utf8))
         #expect(events.contains { $0.hasPrefix("error message=") && $0.contains("errno=") }, "\(events)")

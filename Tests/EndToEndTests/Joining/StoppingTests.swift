@@ -16,7 +16,7 @@ import Testing
             (["--bytes", "5"], "hello"), (["--until", "lo,"], "hello,"), (["--until", #"\x6c\x6f"#], "hello"),
             (["--bytes", "1"], "h"), (["--until", "o,\\r\\n"], "hello,world\r\nhello,\r\n"),
         ] {
-            try await listening(wire, stop + ["--duplex", duplex]) { host in
+            try await listening(wire, stop + ["--duplex", duplex, "--linger", "1h"]) { host in
                 let client = try host.client()
                 try client.send("hello,world\r\nhello,\r\nworld")
                 #expect(try await host.program.end() == 0, "\(host.program.errors.text)")
