@@ -61,7 +61,7 @@ struct Connect: Verb {
             text("sends a file, and keeps all that comes back", "发送文件，保存回应")),
     ]
 
-    static let keys = JoinOptions.keys + ["timeout", "ipv4", "ipv6", "source"]
+    static let keys = JoinOptions.keys + ["timeout"] + Origin.keys
 
     @Argument(
         help: ArgumentHelp(
@@ -92,26 +92,11 @@ struct Connect: Verb {
                 "再试之前等多久：最短和最长的时间；每次等待最长是上一次的两倍，长短随机。")))
     var backoff = Backoff()
 
-    @Flag(
-        name: [.customShort("4"), .customLong("ipv4")],
-        help: ArgumentHelp(text("Use only IPv4 addresses.", "只使用 IPv4 地址。")))
-    var ipv4 = false
-
-    @Flag(
-        name: [.customShort("6"), .customLong("ipv6")],
-        help: ArgumentHelp(text("Use only IPv6 addresses.", "只使用 IPv6 地址。")))
-    var ipv6 = false
-
-    @Option(
-        help: ArgumentHelp(
-            text(
-                "Which of this machine's addresses to come from: ADDRESS or ADDRESS:PORT.",
-                "使用本机的哪个地址作为源地址：ADDRESS 或 ADDRESS:PORT。")))
-    var source: Source?
+    @OptionGroup var origin: Origin
 
     func run() throws {
         let place = try parsedEndpoint(endpoint, keys: Self.keys)
-        let (source, family) = try origin(for: place, ipv4: ipv4, ipv6: ipv6, source: source)
+        let (source, family) = try origin.chosen(for: place)
         let rules = try joining.rules(for: place)
         guard place.transport.hasAddresses || source == nil && family == nil else {
             throw Failure(

@@ -1,38 +1,59 @@
+internal import ArgumentParser
 internal import SocketCore
 internal import Sockets
 
-/// Where to come from and over which family, as the flags or the endpoint say.
-func origin(
-    for place: Endpoint, ipv4: Bool, ipv6: Bool, source flag: Source?
-) throws(Failure) -> (SocketAddress?, AddressFamily?) {
-    let word = text("true or false", "true 或 false")
-    let wantsIPv4 = try value(of: "ipv4", in: place, else: ipv4, word)
-    let wantsIPv6 = try value(of: "ipv6", in: place, else: ipv6, word)
-    if wantsIPv4, wantsIPv6 {
-        throw Failure(
-            .usage,
+/// The flags of all verbs that connect which say where to come from, and over which family.
+struct Origin: ParsableArguments {
+    static let keys = ["ipv4", "ipv6", "source"]
+
+    @Flag(
+        name: [.customShort("4"), .customLong("ipv4")],
+        help: ArgumentHelp(text("Connect over IPv4 only.", "只通过 IPv4 连接。")))
+    var ipv4 = false
+
+    @Flag(
+        name: [.customShort("6"), .customLong("ipv6")],
+        help: ArgumentHelp(text("Connect over IPv6 only.", "只通过 IPv6 连接。")))
+    var ipv6 = false
+
+    @Option(
+        help: ArgumentHelp(
             text(
-                "--ipv4 and --ipv6 exclude each other; leave both out to use addresses of either",
-                "--ipv4 和 --ipv6 不能同时使用；两个都不写，就使用任意一种地址"))
-    }
-    let family: AddressFamily? = wantsIPv4 ? .ipv4 : wantsIPv6 ? .ipv6 : nil
-    var source = flag
-    if let parameter = place["source"] {
-        source = Source(argument: parameter.value)
-        if source == nil {
+                "Which of this machine's addresses to come from: ADDRESS or ADDRESS:PORT.",
+                "使用本机的哪个地址作为源地址：ADDRESS 或 ADDRESS:PORT。")))
+    var source: Source?
+
+    /// What holds for an endpoint: the flags, or what it says otherwise.
+    func chosen(for place: Endpoint) throws(Failure) -> (source: SocketAddress?, family: AddressFamily?) {
+        let word = text("true or false", "true 或 false")
+        let wantsIPv4 = try value(of: "ipv4", in: place, else: ipv4, word)
+        let wantsIPv6 = try value(of: "ipv6", in: place, else: ipv6, word)
+        if wantsIPv4, wantsIPv6 {
             throw Failure(
                 .usage,
                 text(
-                    "\(place): source is \(Source.hint), not \"\(parameter.value.escapedForTerminal())\"",
-                    "\(place)：source 是\(Source.hint)，不能是 \"\(parameter.value.escapedForTerminal())\""))
+                    "--ipv4 and --ipv6 exclude each other; leave both out to use addresses of either",
+                    "--ipv4 和 --ipv6 不能同时使用；两个都不写，就使用任意一种地址"))
         }
+        let family: AddressFamily? = wantsIPv4 ? .ipv4 : wantsIPv6 ? .ipv6 : nil
+        var source = source
+        if let parameter = place["source"] {
+            source = Source(argument: parameter.value)
+            if source == nil {
+                throw Failure(
+                    .usage,
+                    text(
+                        "\(place): source is \(Source.hint), not \"\(parameter.value.escapedForTerminal())\"",
+                        "\(place)：source 是\(Source.hint)，不能是 \"\(parameter.value.escapedForTerminal())\""))
+            }
+        }
+        if let own = source?.address.ipFamily, let family, own != family {
+            throw Failure(
+                .usage,
+                text(
+                    "the source is an \(own) address, and only \(family) is asked for; leave one of them out",
+                    "源地址是 \(own) 地址，而要求的只有 \(family)；请去掉其中一个"))
+        }
+        return (source?.address, family)
     }
-    if let own = source?.address.ipFamily, let family, own != family {
-        throw Failure(
-            .usage,
-            text(
-                "the source is an \(own) address, and only \(family) is asked for; leave one of them out",
-                "源地址是 \(own) 地址，而要求的只有 \(family)；请去掉其中一个"))
-    }
-    return (source?.address, family)
 }

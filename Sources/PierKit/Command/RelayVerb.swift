@@ -42,7 +42,7 @@ struct RelayVerb: Verb {
     ]
 
     static let listenKeys = ["backlog", "receive-size", "max-clients", "idle-timeout"]
-    static let targetKeys = ["timeout", "ipv4", "ipv6", "source"]
+    static let targetKeys = ["timeout"] + Origin.keys
 
     @Argument(
         help: ArgumentHelp(
@@ -122,22 +122,7 @@ struct RelayVerb: Verb {
             text("How long clients may take to finish after the first signal.", "第一个信号之后，客户端有多长时间来结束。")))
     var grace = TimeSpan(.seconds(5))
 
-    @Flag(
-        name: [.customShort("4"), .customLong("ipv4")],
-        help: ArgumentHelp(text("Connect over IPv4 only.", "只通过 IPv4 连接。")))
-    var ipv4 = false
-
-    @Flag(
-        name: [.customShort("6"), .customLong("ipv6")],
-        help: ArgumentHelp(text("Connect over IPv6 only.", "只通过 IPv6 连接。")))
-    var ipv6 = false
-
-    @Option(
-        help: ArgumentHelp(
-            text(
-                "Which of this machine's addresses to come from: ADDRESS or ADDRESS:PORT.",
-                "使用本机的哪个地址作为源地址：ADDRESS 或 ADDRESS:PORT。")))
-    var source: Source?
+    @OptionGroup var origin: Origin
 
     func run() throws {
         try RelayServer(self).run()
@@ -178,7 +163,7 @@ struct RelayVerb: Verb {
         for words in targets {
             let endpoint = try parsedEndpoint(words, keys: Self.targetKeys)
             try checkStream(endpoint)
-            let (source, family) = try origin(for: endpoint, ipv4: ipv4, ipv6: ipv6, source: source)
+            let (source, family) = try origin.chosen(for: endpoint)
             all.append(
                 Destination(
                     endpoint: endpoint, source: source, family: family,

@@ -18,7 +18,7 @@ struct Destination: Sendable {
 final class Targets: Sendable {
     private let all: [Destination]
     private let tries: Retrying
-    private let next = Atomic<Int>(0)
+    private let next = Atomic<UInt>(0)
 
     init(_ all: [Destination], retry: Retries, backoff: Backoff) {
         self.all = all
@@ -30,16 +30,15 @@ final class Targets: Sendable {
     /// Waits as long as connecting and all further tries take, or until `isWanted` says no more. Throws the last failure.
     func connect(
         _ trace: Trace?, isWanted: () -> Bool, onRefusal: (Destination, SocketError) -> Void
-    ) async throws(SocketError) -> (Connection, Destination) {
+    ) async throws(SocketError) -> Connection {
         let start = next.wrappingAdd(1, ordering: .relaxed).oldValue
         var tries = tries
         while true {
             var last = SocketError(.connect, .closed)
-            for step in 0..<all.count {
-                // The remainder of a number that may have wrapped, as one that is none of these numbers.
-                let target = all[Int(UInt(bitPattern: start &+ step) % UInt(all.count))]
+            for step in all.indices {
+                let target = all[Int((start &+ UInt(step)) % UInt(all.count))]
                 do throws(SocketError) {
-                    return (try await target.connect(trace), target)
+                    return try await target.connect(trace)
                 } catch {
                     if error.cause == .cancelled { throw error }
                     onRefusal(target, error)

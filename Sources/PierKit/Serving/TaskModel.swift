@@ -82,7 +82,17 @@ struct TaskModel {
         }
     }
 
-    private func serve(_ listener: Listener, _ settings: Serve.Settings) async throws(SocketError) {
+    /// Until the listener is closed and its last client has ended; then why, if it failed.
+    private func serve(_ listener: Listener, _ settings: Serve.Settings) async -> SocketError? {
+        do throws(SocketError) {
+            try await serveClients(of: listener, settings)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private func serveClients(of listener: Listener, _ settings: Serve.Settings) async throws(SocketError) {
         // By name, so that each is compiled for its service.
         switch server.service {
         case .echo where isCalledBack: return try await serveMessages(Echo.self, listener, settings)
@@ -96,7 +106,16 @@ struct TaskModel {
             body(settings))
     }
 
-    private func serve(_ socket: DatagramSocket, _ settings: Serve.Settings) async throws(SocketError) {
+    private func serve(_ socket: DatagramSocket, _ settings: Serve.Settings) async -> SocketError? {
+        do throws(SocketError) {
+            try await serveSenders(to: socket, settings)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private func serveSenders(to socket: DatagramSocket, _ settings: Serve.Settings) async throws(SocketError) {
         let admits = server.admission(settings)
         // Over Unix sockets an answer may have to wait for its receiver, and must hold up nobody else meanwhile.
         if server.isTold(settings) || socket.transport != .udp {
@@ -115,38 +134,9 @@ struct TaskModel {
     func start(
         _ opened: Opened, ended: @escaping @Sendable (SocketError?) -> Void
     ) {
-        let group = group
-        // On a loop from its first step, so that no other threads are ever started.
-        Task.detached(executorPreference: group.loops[0]) {
-            let failure = await withTaskGroup(of: SocketError?.self) { tasks in
-                for (socket, settings) in opened.sockets {
-                    tasks.addTask {
-                        do throws(SocketError) {
-                            try await serve(socket, settings)
-                            return nil
-                        } catch {
-                            return error
-                        }
-                    }
-                }
-                for (listener, settings) in opened.listeners {
-                    tasks.addTask {
-                        do throws(SocketError) {
-                            try await serve(listener, settings)
-                            return nil
-                        } catch {
-                            return error
-                        }
-                    }
-                }
-                var first: SocketError?
-                for await failure in tasks where first == nil {
-                    first = failure
-                    if first != nil { tasks.cancelAll() }
-                }
-                return first
-            }
-            ended(failure)
-        }
+        var works: [@Sendable () async -> SocketError?] = []
+        for (socket, settings) in opened.sockets { works.append { await serve(socket, settings) } }
+        for (listener, settings) in opened.listeners { works.append { await serve(listener, settings) } }
+        Together.start(works, on: group.loops[0], ended: ended)
     }
 }

@@ -40,20 +40,42 @@ extension Listener {
         return listeners
     }
 
-    /// Throws where a descriptor is no listening socket (`SO_ACCEPTCONN` of `socket(7)`).
-    private static func checkListening(_ descriptor: CInt) throws(SocketError) {
+    /// Whether clients connect to what an endpoint names. All else is one stream that is there already: for
+    /// `Connection.open`.
+    ///
+    /// Never waits. Throws where a descriptor is not open, and where the service manager has passed on nothing of this name.
+    package static func isNamed(by endpoint: Endpoint) throws(SocketError) -> Bool {
+        switch endpoint.place {
+        case .address, .name, .port: return true
+        case .standardStreams, .program, .file: return false
+        case .descriptor(let number): return try listens(number)
+        case .inherited(let name):
+            // A service with Accept=yes gets a client's socket instead of the listening one: systemd.socket(5).
+            for number in try Inherited.sockets(named: name, for: endpoint) where try listens(number) { return true }
+            return false
+        }
+    }
+
+    /// Whether a descriptor is a listening socket (`SO_ACCEPTCONN` of `socket(7)`).
+    private static func listens(_ descriptor: CInt) throws(SocketError) -> Bool {
         var listens: CInt = 0
         do throws(Errno) {
             _ = try withUnsafeMutableBytes(of: &listens) { (bytes) throws(Errno) in
                 try System.getOption(descriptor, SOL_SOCKET, SO_ACCEPTCONN, bytes)
             }
+        } catch .notSocket {
+            return false
         } catch {
-            throw SocketError(.adopt, .system(error), target: "descriptor \(descriptor)")
+            throw SocketError(.adopt, .system(error), target: "fd:\(descriptor)")
         }
-        guard listens != 0 else {
+        return listens != 0
+    }
+
+    private static func checkListening(_ descriptor: CInt) throws(SocketError) {
+        guard try listens(descriptor) else {
             throw SocketError(
                 .adopt, .misuse("it is no listening socket; a connected one can only be the target"),
-                target: "descriptor \(descriptor)")
+                target: "fd:\(descriptor)")
         }
     }
 }
