@@ -17,7 +17,7 @@ extension StreamJoin {
         } catch {
             throw Failure(error)
         }
-        let conversation = Conversation(opened.connection, rules.report, name: opened.name)
+        let conversation = Conversation(opened.connection, named: opened.name, rules.report)
         conversation.connected(since: start)
         self.init(conversation, opened: opened, input, rules)
     }
@@ -53,7 +53,7 @@ extension StreamJoin {
         let status: ChildProcess.ExitStatus?
         do throws(SocketError) { status = try opened.finish(within: grace) } catch { throw Failure(error) }
         guard let status else { return }
-        account.exited(status)
+        account.closed(nil, status)
         guard status != .exited(0), !hasStopped else { return }
         let wasEnded = grace > .zero && Deadline.now.nanoseconds &- began.nanoseconds >= grace.clampedNanoseconds
         throw Failure(.failed, wasEnded ? status.saidOfEnded(account.name, grace) : status.said(of: account.name))

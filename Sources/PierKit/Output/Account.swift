@@ -95,17 +95,15 @@ final class Account: Sendable {
         }
     }
 
-    /// That the program which it was has ended, and how.
-    func exited(_ status: ChildProcess.ExitStatus) { report?.exited(self, status) }
-
-    /// That it was closed, and what went wrong before if something did; told once.
-    func closed(_ error: SocketError? = nil) {
+    /// That it was closed, and what went wrong before if something did; told once. `program` is how its program ended, where
+    /// it is one.
+    func closed(_ error: SocketError? = nil, _ program: ChildProcess.ExitStatus? = nil) {
         guard let report else { return }
         let taken = Deadline.now.nanoseconds &- began.nanoseconds
         end.withLock { end in
             if end.isClosed { return }
             if let error { report.failed(self, error) }
-            report.closed(self, after: .nanoseconds(Int64(clamping: taken)))
+            report.closed(self, program, after: .nanoseconds(Int64(clamping: taken)))
             end.isClosed = true
         }
     }

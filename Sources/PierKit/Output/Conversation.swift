@@ -8,12 +8,13 @@ final class Conversation: ClientStream {
     let account: Account
     private let shown: Shown?
 
-    /// `name` is what a person calls the peer, where it is not its address.
+    /// `given` is what the peer is called, where it has no address of its own.
     init(
-        _ connection: Connection, _ report: Report, name: String? = nil, show: Show = .none, _ output: Sink? = nil
+        _ connection: Connection, named given: String? = nil, _ report: Report, show: Show = .none,
+        _ output: Sink? = nil
     ) {
         self.connection = connection
-        let name = name ?? connection.peerName
+        let name = given ?? connection.peerName
         account = Account(name, report)
         shown = output.flatMap { Shown(name, show, $0) }
     }

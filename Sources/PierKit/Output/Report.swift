@@ -221,17 +221,6 @@ final class Report: Sendable {
         tellMore(text("\(who.name) reset the connection", "\(who.name) 重置了连接"), "reset", who.members + who.counts)
     }
 
-    /// That the program at the other end has ended.
-    func exited(_ who: Account, _ status: ChildProcess.ExitStatus) {
-        let how: [EventMember] =
-            switch status {
-            case .exited(let code): [("code", .integer(Int(code)))]
-            case .signalled(let signal): [("signal", .integer(Int(signal)))]
-            case .unknown: []
-            }
-        tellMore(status.said(of: who.name), "exited", who.members + how)
-    }
-
     /// What ended one connection, and not the command.
     func failed(_ who: Account, _ error: SocketError) {
         errors.add(1, ordering: .relaxed)
@@ -239,14 +228,20 @@ final class Report: Sendable {
         tellMore("\(who.name): \(error.said)", "error", who.members + members(error, error.said))
     }
 
-    func closed(_ who: Account, after time: Duration) {
+    func closed(_ who: Account, _ program: ChildProcess.ExitStatus?, after time: Duration) {
+        var members = who.members + who.counts
+        members += [("messages", .integer(who.messages)), ("seconds", .seconds(time.clampedNanoseconds))]
+        switch program {
+        case .exited(let code): members.append(("status", .integer(Int(code))))
+        case .signalled(let number): members.append(("signal", .integer(Int(number))))
+        case .unknown, nil: break
+        }
         tellMore(
             text(
-                "\(who.name) closed: \(who.received) bytes received in \(who.messages) messages, \(who.sent) sent, in \(time.inSeconds) s",
-                "\(who.name) 已关闭：收到 \(who.messages) 条信息共 \(who.received) 字节，发送 \(who.sent) 字节，历时 \(time.inSeconds) 秒"),
-            "closed",
-            who.members + who.counts
-                + [("messages", .integer(who.messages)), ("seconds", .seconds(time.clampedNanoseconds))])
+                "\(who.name) closed: \(who.received) bytes received in \(who.messages) messages, \(who.sent) sent, in \(time.inSeconds) s\(program.map { ", ended with \($0)" } ?? "")",
+                "\(who.name) 已关闭：收到 \(who.messages) 条信息共 \(who.received) 字节，发送 \(who.sent) 字节，历时 \(time.inSeconds) 秒\(program.map { "，结束时是 \($0.said)" } ?? "")"
+            ),
+            "closed", members)
     }
 
     // MARK: Telling
