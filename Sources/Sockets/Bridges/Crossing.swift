@@ -42,17 +42,17 @@ final class Crossing: Sendable {
     func start() throws(Errno) {
         do throws(Errno) {
             if sink == nil { try System.shutdown(socket, how: CInt(SHUT_RD)) }
-            if let source, !Threads.start("bridge in", { [self] in ended(read(from: source)) }) {
+            if let source, !Threads.start("bridge in", { [self] in read(from: source) }) {
                 throw Errno.resourceTemporarilyUnavailable
             }
         } catch {
-            for end in [source, sink] where end != nil { ended(nil) }
+            for end in [source, sink] where end != nil { ended() }
             throw error
         }
         guard let sink else { return }
-        guard Threads.start("bridge out", { [self] in ended(write(to: sink)) }) else {
+        guard Threads.start("bridge out", { [self] in write(to: sink) }) else {
             stop()
-            ended(nil)
+            ended()
             throw Errno.resourceTemporarilyUnavailable
         }
     }
@@ -67,9 +67,14 @@ final class Crossing: Sendable {
         }
     }
 
-    private func ended(_ failure: SocketError?) {
+    /// To be told before the connection can find its end: who finds it asks.
+    private func failed(_ operation: SocketError.Operation, _ cause: SocketError.Cause) {
+        let failure = SocketError(operation, cause, target: name)
+        state.withLock { $0.failure = $0.failure ?? failure }
+    }
+
+    private func ended() {
         let isLast = state.withLock { state in
-            if state.failure == nil { state.failure = failure }
             state.left -= 1
             guard state.left == 0 else { return false }
             _ = Descriptor(owning: socket)
@@ -108,10 +113,11 @@ final class Crossing: Sendable {
     // MARK: From the source
 
     /// Carries what is read to the connection, until the source ends or nobody receives any more.
-    private func read(from source: BridgedDescriptor) -> SocketError? {
+    private func read(from source: BridgedDescriptor) {
         defer {
             source.leave()
             try? System.shutdown(socket, how: CInt(SHUT_WR))
+            ended()
         }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.size, alignment: 16)
         defer { buffer.deallocate() }
@@ -119,14 +125,14 @@ final class Crossing: Sendable {
             let count: Int
             do throws(Errno) {
                 let wake = try wait(for: source.rawValue, POLLIN, watching: socket, for: Self.gone)
-                guard wake == .ready else { return nil }
+                guard wake == .ready else { return }
                 // Another reader of the same pipe or terminal may have been faster.
                 guard case .done(let got) = try System.read(source.rawValue, into: buffer) else { continue }
                 count = got
             } catch {
-                return SocketError(.read, .system(error), target: name)
+                return failed(.read, .system(error))
             }
-            guard count > 0, pass(UnsafeRawBufferPointer(rebasing: buffer[..<count])) else { return nil }
+            guard count > 0, pass(UnsafeRawBufferPointer(rebasing: buffer[..<count])) else { return }
         }
     }
 
@@ -149,17 +155,20 @@ final class Crossing: Sendable {
     // MARK: To the sink
 
     /// Carries what the connection sends to the sink, until the connection finishes or the sink fails.
-    private func write(to sink: BridgedDescriptor) -> SocketError? {
-        let failure = carry(to: sink)
-        // What comes now has nowhere to go, and its sender is told.
-        if failure != nil { try? System.shutdown(socket, how: CInt(SHUT_RD)) }
+    private func write(to sink: BridgedDescriptor) {
+        if let cause = carry(to: sink) {
+            failed(.write, cause)
+            // What comes now has nowhere to go, and its sender is told.
+            try? System.shutdown(socket, how: CInt(SHUT_RD))
+        }
         // Closed first: who then receives the end may rely on it.
         sink.leave()
         if source == nil { try? System.shutdown(socket, how: CInt(SHUT_WR)) }
-        return failure
+        ended()
     }
 
-    private func carry(to sink: BridgedDescriptor) -> SocketError? {
+    /// Why the sink takes no more, unless the connection has finished.
+    private func carry(to sink: BridgedDescriptor) -> SocketError.Cause? {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.size, alignment: 16)
         defer { buffer.deallocate() }
         let (descriptor, isFile) = (sink.rawValue, sink.isFile)
@@ -176,9 +185,9 @@ final class Crossing: Sendable {
                 if count == 0 { return nil }
                 let isWritten = try put(
                     UnsafeRawBufferPointer(rebasing: buffer[..<count]), descriptor, isFile: isFile)
-                if !isWritten { return SocketError(.write, .timedOut, target: name) }
+                if !isWritten { return .timedOut }
             } catch {
-                return SocketError(.write, .system(error), target: name)
+                return .system(error)
             }
         }
     }

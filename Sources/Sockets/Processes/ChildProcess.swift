@@ -157,6 +157,10 @@ public final class ChildProcess: Sendable {
         return exitStatus ?? .unknown
     }
 
+    /// Sends a signal to the program and all of its group; false when nobody is there. Never waits. Corresponds to `kill(2)`.
+    @discardableResult
+    package func signal(_ number: CInt) -> Bool { reaper.signalGroup(number) }
+
     private static let glance = Duration.milliseconds(10)
 }
 

@@ -8,6 +8,9 @@ internal import SystemPackage
 // Each direction is a `forward` of its own and ends by itself. An end is passed on as an end, so a peer that has finished
 // still gets its answer. What breaks is not passed on as an end: a reset is followed by a reset, once all that came before it
 // has arrived.
+//
+// A relay may wait for days, and there may be very many. So what is needed only before the waiting, or after it, is in
+// functions of its own, whose frames are not there meanwhile.
 
 /// Two connections joined: what comes from each is sent on to the other, until both directions have ended.
 public final class Relay: Sendable {
@@ -41,7 +44,13 @@ public final class Relay: Sendable {
     private let size: Int
     private let idleTimeout: Duration?
     private let onFinish: (@Sendable (Connection) -> Void)?
+    /// Why what looks like the end of a connection is none, where something stands behind it that can fail.
+    private let breakage: (@Sendable (Connection) -> SocketError?)?
     private let isIdle = Atomic<Bool>(false)
+    /// Of both directions, whether it has ended, and whether what still comes is dropped.
+    private let stages = Atomic<UInt8>(0)
+    /// What had moved when the watch looked last. Belongs to it.
+    nonisolated(unsafe) private var movedBefore: UInt64?
 
     /// How long a broken relay waits for more of what it has sent to arrive.
     private static let patience = Duration.seconds(2)
@@ -49,15 +58,24 @@ public final class Relay: Sendable {
     /// A relay of two connections, which are its own from now on. It holds at most `size` bytes of each direction that have
     /// been received and cannot be sent yet, and in bulk what fits in a pipe (see `Connection.forward`). When neither direction has moved anything for `idleTimeout` it ends, at the
     /// latest after twice that. `onFinish` is told of each connection whose peer has finished, when its end has been passed on.
-    public init(
+    public convenience init(
         _ first: Connection, _ second: Connection, upTo size: Int = 65536, idleTimeout: Duration? = nil,
         onFinish: (@Sendable (Connection) -> Void)? = nil
+    ) {
+        self.init(first, second, upTo: size, idleTimeout: idleTimeout, onFinish: onFinish, breakage: nil)
+    }
+
+    /// The same; `breakage` is asked of a connection that has come to its end, whether it was broken behind that.
+    package init(
+        _ first: Connection, _ second: Connection, upTo size: Int, idleTimeout: Duration?,
+        onFinish: (@Sendable (Connection) -> Void)?, breakage: (@Sendable (Connection) -> SocketError?)?
     ) {
         self.first = first
         self.second = second
         self.size = size
         self.idleTimeout = idleTimeout
         self.onFinish = onFinish
+        self.breakage = breakage
     }
 
     /// How many descriptors all relays of a process take at the most, besides those of their connections.
@@ -67,79 +85,156 @@ public final class Relay: Sendable {
     ///
     /// Waits for either side, as `Connection.forward` does. When the task is cancelled both are closed at once. Throws
     /// nothing: how each direction ended is in `forth` and `back`. When a peer has reset its connection the other gets what
-    /// had come before, and then a reset. A peer that takes no more but still has something to say is heard to its end.
-    /// Corresponds to `recv(2)`, `send(2)` and `shutdown(2)`.
+    /// had come before, and then a reset. A peer that takes no more but still has something to say is heard to its end; what
+    /// comes for a program or a file that takes no more is dropped meanwhile. Corresponds to `recv(2)`, `send(2)` and
+    /// `shutdown(2)`.
     public func run() async {
-        if let idleTimeout {
-            await withDiscardingTaskGroup { tasks in
-                tasks.addTask { await self.endWhenIdle(for: idleTimeout) }
-                await moveBoth()
-                tasks.cancelAll()
-            }
-        } else {
-            await moveBoth()
+        let watch = beginWatch()
+        await moveBoth()
+        watch?.leave(self)
+        await endBoth()
+    }
+
+    /// The second direction has a task of its own: no child of this one, since a group takes half a kilobyte.
+    private func moveBoth() async {
+        let back = Task(executorPreference: EventLoop.current) { await self.moveBack() }
+        await move(.forth)
+        await finish(back)
+    }
+
+    @inline(__always)
+    private func moveBack() async {
+        // Who cancels this task wakes it too, so that its waits need nothing for that.
+        second.waitable.setServedTask(RunningTask.current.number)
+        await move(.back)
+        second.waitable.setServedTask(nil)
+    }
+
+    @inline(never)
+    private func finish(_ back: Task<Void, Never>) async {
+        await withTaskCancellationHandler {
+            await back.value
+        } onCancel: {
+            back.cancel()
+            second.waitable.recheck()
+            first.waitable.recheck()
         }
-        // Each in its own time: the one may take long to let the other's words through.
+    }
+
+    // MARK: One direction
+
+    /// A direction, as its bits in `stages`.
+    private enum Way: UInt8 {
+        case forth = 1
+        case back = 2
+        var other: Way { self == .forth ? .back : .forth }
+        var hasEnded: UInt8 { rawValue }
+        var isDropping: UInt8 { rawValue << 2 }
+    }
+
+    @inline(__always) private func flow(_ way: Way) -> Flow { way == .forth ? forth : back }
+    @inline(__always) private func source(_ way: Way) -> Connection { way == .forth ? first : second }
+
+    // Part of its callers, since each frame has a header.
+    @inline(__always)
+    private func move(_ way: Way) async {
+        do throws(SocketError) {
+            _ = try await source(way).move(to: source(way.other), upTo: size, counting: flow(way))
+            try pass(way)
+        } catch {
+            if fail(way, error) { await drop(way) }
+        }
+        end(way)
+    }
+
+    /// Passes the end of a direction's source on.
+    @inline(never)
+    private func pass(_ way: Way) throws(SocketError) {
+        let (source, destination) = (source(way), source(way.other))
+        if let broken = breakage?(source) { throw source.error(.receive, broken.cause) }
+        try destination.finishSending()
+        // Where the other direction has stopped this one, that looks like an end.
+        guard let broken = flow(way.other).failure, broken.operation == .receive else {
+            onFinish?(source)
+            return
+        }
+        flow(way).fail(destination.error(.send, broken.cause))
+    }
+
+    /// Notes why a direction failed; true where what still comes is to be dropped.
+    @inline(never)
+    private func fail(_ way: Way, _ error: SocketError) -> Bool {
+        let (flow, other) = (flow(way), flow(way.other))
+        let (source, destination) = (source(way), source(way.other))
+        if isIdle.load(ordering: .acquiring) {
+            // Told once, of the side that was found silent first.
+            let isSecond = other.failure?.operation == .receive
+            let side = isSecond || error.operation == .send ? destination : source
+            flow.fail(side.error(isSecond ? .send : error.operation, .timedOut))
+            return false
+        }
+        if source.hasLeftUnread(error), (try? pass(way)) != nil { return false }
+        flow.fail(error)
+        // What still comes from there could be brought to nobody.
+        if error.operation == .receive { try? destination.stopReceiving() }
+        return error.operation == .send && destination.takesNoMore(error)
+    }
+
+    /// Receives what still comes, which nobody takes: left unread it would hold up a peer that says everything before it
+    /// listens, and turn the close into a reset.
+    @inline(never)
+    private func drop(_ way: Way) async {
+        let before = stages.bitwiseOr(way.isDropping, ordering: .acquiringAndReleasing).oldValue
+        if before & way.other.hasEnded != 0 { limitDropping(way) }
+        while (try? await source(way).receive(upTo: size)) != nil {}
+    }
+
+    private func end(_ way: Way) {
+        let before = stages.bitwiseOr(way.hasEnded, ordering: .acquiringAndReleasing).oldValue
+        if before & way.other.isDropping != 0 { limitDropping(way.other) }
+    }
+
+    /// The other direction has ended, so what is dropped holds the relay up. A program or a pipe knows no reset; a peer has
+    /// some time to come to its end.
+    private func limitDropping(_ way: Way) {
+        let source = source(way)
+        source.receiveDeadline = source.origin == .paired ? .now : .after(Self.patience)
+    }
+
+    // MARK: Silence
+
+    /// Begins to look, now and then, whether anything moves. A direction that waits for room, or for bytes, is not idle while
+    /// the other moves, so no single wait can tell.
+    @inline(never)
+    private func beginWatch() -> IdleWatch? {
+        guard let idleTimeout else { return nil }
+        return IdleWatch.join(self, every: idleTimeout)
+    }
+
+    /// Whether nothing has moved since this was asked last. For the watch alone.
+    func isUnmoved() -> Bool {
+        // Changes with whatever has moved.
+        let moved = forth.bytes &+ back.bytes &+ forth.messages &+ back.messages
+        defer { movedBefore = moved }
+        return moved == movedBefore
+    }
+
+    /// Ends it, because nothing moved.
+    func endIdle() {
+        isIdle.store(true, ordering: .releasing)
+        first.close()
+        second.close()
+    }
+
+    // MARK: The end
+
+    /// Each in its own time: the one may take long to let the other's words through.
+    @inline(never)
+    private func endBoth() async {
         async let other: Void = end(second, said: forth, heard: back)
         await end(first, said: back, heard: forth)
         await other
     }
-
-    private func moveBoth() async {
-        await withDiscardingTaskGroup { tasks in
-            tasks.addTask { await self.move(self.back, from: self.second, to: self.first, besides: self.forth) }
-            await move(forth, from: first, to: second, besides: back)
-        }
-    }
-
-    private func move(
-        _ flow: Flow, from source: Connection, to destination: Connection, besides other: Flow
-    ) async {
-        do throws(SocketError) {
-            _ = try await source.move(to: destination, upTo: size, counting: flow)
-            try destination.finishSending()
-            // Where the other direction has stopped this one, that looks like an end.
-            guard let broken = other.failure, broken.operation == .receive else {
-                onFinish?(source)
-                return
-            }
-            flow.fail(destination.error(.send, broken.cause))
-        } catch {
-            if !isIdle.load(ordering: .acquiring) {
-                flow.fail(error)
-                // What still comes from there could be brought to nobody.
-                if error.operation == .receive { try? destination.stopReceiving() }
-            } else if other.failure?.operation == .receive {
-                // Told once, of the side that was found silent first.
-                flow.fail(destination.error(.send, .timedOut))
-            } else {
-                flow.fail((error.operation == .send ? destination : source).error(error.operation, .timedOut))
-            }
-        }
-    }
-
-    /// Closes both when neither direction has moved anything for a while. A direction that waits for room, or for bytes, is
-    /// not idle while the other moves, so no single wait can tell.
-    private func endWhenIdle(for limit: Duration) async {
-        let clock = Bell()
-        var seen = moved
-        while (try? await clock.wait(until: .after(limit), .receive)) != nil {
-            if moved == seen {
-                // A loop that is late has first to look at what came meanwhile.
-                guard (try? await clock.wait(until: .after(.milliseconds(1)), .receive)) != nil else { return }
-            }
-            if moved == seen {
-                isIdle.store(true, ordering: .releasing)
-                first.close()
-                second.close()
-                return
-            }
-            seen = moved
-        }
-    }
-
-    /// Changes with whatever has moved.
-    private var moved: UInt64 { forth.bytes &+ back.bytes &+ forth.messages &+ back.messages }
 
     /// Ends one side, given the direction that spoke to it and the one that heard it.
     private func end(_ side: Connection, said: Flow, heard: Flow) async {
@@ -164,6 +259,16 @@ extension SocketError {
 }
 
 extension Connection {
+    /// Whether that is the end of a program that did not read all of its input: on a socket pair it looks like a reset.
+    fileprivate func hasLeftUnread(_ error: SocketError) -> Bool {
+        origin == .paired && error.operation == .receive && error.cause == .system(.connectionReset)
+    }
+
+    /// Whether a program or a file takes nothing any more, though it may still give.
+    fileprivate func takesNoMore(_ error: SocketError) -> Bool {
+        origin == .paired && error.cause == .system(.brokenPipe)
+    }
+
     /// Waits until all that was sent has been acknowledged, or is lost, or until nothing more has been for a while. The
     /// kernel tells nobody, so it is asked again and again, ever more rarely.
     fileprivate func waitUntilAcknowledged(patience: Duration) async {
