@@ -133,8 +133,10 @@ private func relaying<R>(
     @Test(arguments: [
         (["--retry", "often"], "forever"), (["--retry", "-1"], "retry"), (["--backoff", "1s"], "100ms..10s"),
         (["--backoff", "2s..1s"], "100ms..10s"), (["udp://127.0.0.1:1"], "relay joins streams"),
-        (["exec:cat"], "relay joins streams"), (["-"], "relay joins streams"), (["fd:3"], "relay joins streams"),
         (["127.0.0.1:1?timout=1s"], "timeout"), (["--also", "udp://127.0.0.1:0"], "relay joins streams"),
+        (["-", "-"], "given twice"), (["--also", "-", "-"], "given twice"), (["fd:0", "-"], "the same descriptor"),
+        (["systemd:a", "systemd:a"], "given twice"), (["file:x?mode=reed"], "read, write, append"),
+        (["exec:"], "exec:cat"),
     ])
     func wrongWordsAreUsage(words: [String], part: String) async throws {
         let command = try await outcome(of: [Place.pier, "relay", "127.0.0.1:0", "127.0.0.1:1"] + words)

@@ -34,8 +34,7 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
         ("127.0.0.1:0?backlog=0", "backlog"), ("127.0.0.1:0?bcklog=5", "backlog"),
         ("127.0.0.1:0?idle-timeout=5", "unit"),
         ("127.0.0.1:0?show=all", "hex"), ("nosuch.invalid:0", "nosuch.invalid"),
-        ("udp://nosuch.invalid:0", "nosuch.invalid"),
-        ("-", "-"),
+        ("udp://nosuch.invalid:0", "nosuch.invalid"), ("file:x?mode=read", "exec:cat"),
     ])
     func aBadEndpointToServeIsUsage(endpoint: String, part: String) async throws {
         let server = try await pier("serve", "echo", "127.0.0.1:0", endpoint)

@@ -15,21 +15,38 @@ struct RelayVerb: Verb {
             and the other goes on. A reset is passed on as a reset, once all that came before it has arrived.
 
             With several targets each client gets the next one in turn, and where that refuses, the one after it. When none \
-            takes it they are tried again as --retry says; until then nothing of what the client sends is lost. Endpoints to \
+            takes it they are tried again as --retry says; until then nothing of what the client sends is lost.
+
+            Either side may be any stream: an address, exec:PROGRAM, file:PATH, fd:N, systemd:NAME, or - for standard input \
+            and output. Each client gets a program of its own, which finds the client's address in PIER_PEER_ADDRESS and is \
+            ended with it. A target's file is appended to, unless it says ?mode=read or write; with read each client is sent \
+            what it holds. As targets -, fd: and systemd: are there for one client: when it has come nobody listens any more, \
+            and the command ends with it.
+
+            Where nobody can connect, as with -, exec:, file: (which is read) and an fd: that does not listen, LISTEN is one \
+            client, and the command ends with it. A file that is read takes no answers; they are dropped. Endpoints to \
             listen on take the flags \(listenKeys.joined(separator: ", ")) behind a ?, targets \(targetKeys.joined(separator: ", ")).
 
             A client that does not read delays no other, and is held back itself: see --receive-size. The first SIGINT or \
-            SIGTERM stops accepting and lets what is under way finish; the second ends at once.
+            SIGTERM stops accepting, ends the input of what LISTEN is itself, and lets what is under way finish; the second \
+            ends at once.
             """,
             """
             任何一边来的内容都发给另一边。每个方向自己结束：一边的结束会传给另一边，而另一个方向继续进行。\
             重置也会作为重置传过去，不过要等之前的内容都送到。
 
-            有几个目标时，客户端轮流使用；拒绝的就换下一个。都不接受时按 --retry 再试；在那之前，客户端发送的内容不会丢失。\
-            监听的端点的 ? 后面可以写这些参数：\(listenKeys.joined(separator: "、"))；目标：\(targetKeys.joined(separator: "、"))。
+            有几个目标时，客户端轮流使用；拒绝的就换下一个。都不接受时按 --retry 再试；在那之前，客户端发送的内容不会丢失。
+
+            两边都可以是任何字节流：地址、exec:程序、file:路径、fd:编号、systemd:名字，或者表示标准输入和标准输出的 -。\
+            每个客户端有自己的程序，程序从 PIER_PEER_ADDRESS 得知客户端的地址，并随它一起结束。作为目标的文件被追加，\
+            除非写了 ?mode=read 或 write；写 read 时把文件的内容发给每个客户端。-、fd: 和 systemd: 作为目标只供一个客户端使用：\
+            它来了之后就不再监听，命令随它一起结束。
+
+            没有人可以连接的时候，也就是 -、exec:、file:（读取它）和不在监听的 fd:，“监听”本身就是一个客户端，\
+            命令随它一起结束。被读取的文件不接受回应，回应被丢弃。监听的端点的 ? 后面可以写这些参数：\(listenKeys.joined(separator: "、"))；目标：\(targetKeys.joined(separator: "、"))。
 
             不读取的客户端不会拖慢别人，只会挡住自己：见 --receive-size。第一个 SIGINT 或 SIGTERM \
-            停止接受新的客户端，让正在进行的结束；第二个立即结束。
+            停止接受新的客户端，结束“监听”自己的输入，让正在进行的结束；第二个立即结束。
             """))
 
     static let examples = [
@@ -47,16 +64,16 @@ struct RelayVerb: Verb {
     @Argument(
         help: ArgumentHelp(
             text(
-                "Where to listen: HOST:PORT, :PORT for every address, a path; port 0 is a free port.",
-                "在哪里监听：HOST:PORT，:PORT 表示所有地址，或者路径；端口 0 表示任意一个空闲端口。"),
+                "Where to listen: HOST:PORT, :PORT for every address, a path; port 0 is a free port; or what is one client itself: -, exec:PROGRAM, file:PATH, fd:N, systemd:NAME.",
+                "在哪里监听：HOST:PORT，:PORT 表示所有地址，或者路径；端口 0 表示任意一个空闲端口；或者它本身就是一个客户端：-、exec:程序、file:路径、fd:编号、systemd:名字。"),
             valueName: text("listen", "监听")), completion: .file())
     var listen: String
 
     @Argument(
         help: ArgumentHelp(
             text(
-                "Where to: HOST:PORT, :PORT on this machine, a path; several are used in turn.",
-                "连接到哪里：HOST:PORT，:PORT 表示本机，或者路径；有几个就轮流使用。"),
+                "Where to: HOST:PORT, :PORT on this machine, a path, exec:PROGRAM, file:PATH, fd:N, systemd:NAME or -; several are used in turn.",
+                "连接到哪里：HOST:PORT，:PORT 表示本机，路径，exec:程序，file:路径，fd:编号，systemd:名字，或者 -；有几个就轮流使用。"),
             valueName: text("targets", "目标")), completion: .file())
     var targets: [String]
 
@@ -74,8 +91,8 @@ struct RelayVerb: Verb {
     @Option(
         help: ArgumentHelp(
             text(
-                "How many bytes are received at once. A side that does not read holds at the most so many of each direction, besides the kernel's buffers, and about 10 KB for both connections and their tasks.",
-                "一次最多接收多少字节。不读取的一边在每个方向最多占用这么多，此外是内核的缓冲区，以及两个连接和它们的任务约 10 KB。")))
+                "How many bytes are received at once. A side that does not read holds at the most so many of each direction, besides the kernel's buffers, and about 5 KB for both connections and their tasks.",
+                "一次最多接收多少字节。不读取的一边在每个方向最多占用这么多，此外是内核的缓冲区，以及两个连接和它们的任务约 5 KB。")))
     var receiveSize = Count(65536)
 
     @Option(help: ArgumentHelp(Limits.relayedHelp))
@@ -144,7 +161,9 @@ struct RelayVerb: Verb {
         for words in [listen] + also {
             let endpoint = try parsedEndpoint(words, keys: Self.listenKeys)
             try checkStream(endpoint)
-            do throws(SocketError) { try Listener.check(endpoint) } catch { throw Failure(error) }
+            if endpoint.transport.hasAddresses, endpoint.place != .standardStreams {
+                do throws(SocketError) { try Listener.check(endpoint) } catch { throw Failure(error) }
+            }
             all.append(
                 Settings(
                     endpoint: endpoint,
@@ -166,19 +185,19 @@ struct RelayVerb: Verb {
             let (source, family) = try origin.chosen(for: endpoint)
             all.append(
                 Destination(
-                    endpoint: endpoint, source: source, family: family,
+                    endpoint, source: source, family: family,
                     timeout: try value(of: "timeout", in: endpoint, else: timeout, TimeSpan.hint).duration))
         }
         return all
     }
 
     private func checkStream(_ endpoint: Endpoint) throws(Failure) {
-        let transport = endpoint.transport
-        if transport.hasAddresses, !transport.carriesDatagrams, endpoint.place != .standardStreams { return }
+        _ = try value(of: "mode", in: endpoint, else: FileAccess.append, FileAccess.hint)
+        guard endpoint.transport.carriesDatagrams else { return }
         throw Failure(
             .usage,
             text(
-                "\(endpoint): relay joins streams: tcp://HOST:PORT or unix:PATH",
-                "\(endpoint)：relay 连接的是字节流：tcp://HOST:PORT 或 unix:PATH"))
+                "\(endpoint): relay joins streams: tcp://HOST:PORT, unix:PATH, exec:PROGRAM, file:PATH, fd:N, systemd:NAME or -",
+                "\(endpoint)：relay 连接的是字节流：tcp://HOST:PORT、unix:PATH、exec:程序、file:路径、fd:编号、systemd:名字或 -"))
     }
 }

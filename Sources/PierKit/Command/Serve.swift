@@ -18,6 +18,10 @@ struct Serve: Verb {
             anew. So it ends who is silent for that long, and not who is slow. With the idle time off, a client that has \
             vanished is found within two minutes, as the system asks whether it is still there.
 
+            What nobody connects to, as - for standard input and output, exec:PROGRAM, file:PATH and an fd:N that does not \
+            listen, is one client that is there already; when all that are served are such, the command ends with the last. \
+            So a super-server runs it for each client: pier serve echo -.
+
             Shown messages are what this command has to say, so it ends with 1 when they cannot be written; with --show \
             none it writes nothing. What cannot be written to standard error is dropped and counted, and serving goes on.
             """,
@@ -30,6 +34,9 @@ struct Serve: Verb {
 
             空闲时间从客户端最后发来一个字节、或者读走一个字节算起，每个字节都重新开始：结束的是沉默那么久的，\
             不是慢的。空闲时间写 off 时，消失了的客户端两分钟内会被发现，因为系统会询问它是否还在。
+
+            没有人可以连接的，例如表示标准输入和标准输出的 -、exec:程序、file:路径和不在监听的 fd:编号，本身就是一个已经\
+            存在的客户端；只有这样的客户端时，命令随最后一个一起结束。所以超级服务器可以为每个客户端运行：pier serve echo -。
 
             显示的信息是这个命令要说的话，所以写不出去时以 1 结束；--show none 什么都不写。写不到标准错误的内容\
             被丢弃并计数，服务继续。
@@ -71,8 +78,9 @@ struct Serve: Verb {
     @Argument(
         help: ArgumentHelp(
             text(
-                "Where to listen: HOST:PORT, :PORT for every address, a path; udp://HOST:PORT for datagrams; port 0 is a free port.",
-                "在哪里监听：HOST:PORT，:PORT 表示所有地址，或者路径；数据报写 udp://HOST:PORT；端口 0 表示任意一个空闲端口。"),
+                "Where to listen: HOST:PORT, :PORT for every address, a path; udp://HOST:PORT for datagrams; port 0 is a free port; systemd:NAME and fd:N, sockets that were passed on; or what is one client itself: -, exec:PROGRAM, file:PATH, an fd:N that does not listen.",
+                "在哪里监听：HOST:PORT，:PORT 表示所有地址，或者路径；数据报写 udp://HOST:PORT；端口 0 表示任意一个空闲端口；systemd:名字和 fd:编号，交来的套接字；或者它本身就是一个客户端：-、exec:程序、file:路径、不在监听的 fd:编号。"
+            ),
             valueName: text("endpoints", "端点")), completion: .file())
     var endpoints: [String]
 
@@ -115,8 +123,12 @@ struct Serve: Verb {
                 "也回应其他机器的数据报：发送者可以伪造，所以 echo 和 chargen 只回应本机的；从不回应低于 1024 的端口。")))
     var allowRemoteDatagrams = false
 
-    @Option(help: ArgumentHelp(text("How messages are shown.", "怎样显示信息。")))
-    var show = Show.text
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "How messages are shown (default: text; none where standard output is a client's).",
+                "怎样显示信息（默认：text；标准输出属于客户端时是 none）。")))
+    var show: Show?
 
     @OptionGroup var reporting: Reporting
 
@@ -139,22 +151,19 @@ struct Serve: Verb {
         let idleTimeout: Duration?
         let allowsRemote: Bool
         let show: Show
+        /// What a file is opened for that is a client: what the service has any use for.
+        let fileAccess: FileAccess
     }
 
     /// The endpoints with their settings: the flags, or what an endpoint says otherwise.
     func settings() throws(Failure) -> [Settings] {
         var all: [Settings] = []
-        for text in endpoints {
-            let endpoint = try parsedEndpoint(text, keys: Self.keys)
-            do throws(SocketError) {
-                if endpoint.transport.carriesDatagrams {
-                    try DatagramSocket.check(endpoint)
-                } else {
-                    try Listener.check(endpoint)
-                }
-            } catch {
-                throw Failure(error)
-            }
+        let places = try endpoints.map { (text) throws(Failure) in try parsedEndpoint(text, keys: Self.keys) }
+        let isOutputFree = !places.contains { $0.place == .standardStreams || $0.place == .descriptor(1) }
+        for endpoint in places {
+            try check(endpoint)
+            let show = try value(of: "show", in: endpoint, else: self.show ?? (isOutputFree ? .text : .none), Show.hint)
+            if !isOutputFree, show != .none { throw Self.outputIsTaken }
             all.append(
                 Settings(
                     endpoint: endpoint,
@@ -168,10 +177,40 @@ struct Serve: Verb {
                     maxSessions: try value(of: "max-sessions", in: endpoint, else: maxSessions, Count.hint).value,
                     idleTimeout: try value(of: "idle-timeout", in: endpoint, else: idleTimeout, TimeSpan.hint).duration,
                     allowsRemote: allowRemoteDatagrams,
-                    show: try value(of: "show", in: endpoint, else: show, Show.hint)))
+                    show: show, fileAccess: fileAccess))
         }
         return all
     }
+
+    private var fileAccess: FileAccess { service == .discard ? .read : .append }
+
+    private func check(_ endpoint: Endpoint) throws(Failure) {
+        do throws(SocketError) {
+            if endpoint.transport.carriesDatagrams {
+                try DatagramSocket.check(endpoint)
+            } else if endpoint.transport.hasAddresses, endpoint.place != .standardStreams {
+                try Listener.check(endpoint)
+            }
+        } catch {
+            throw Failure(error)
+        }
+        guard endpoint.transport == .file else { return }
+        let mode = try value(of: "mode", in: endpoint, else: fileAccess, FileAccess.hint)
+        // A file is read or written; who only reads answers nothing, who only writes asks nothing.
+        guard service == .echo || (service == .discard) != (mode == .read) else { return }
+        throw Failure(
+            .usage,
+            text(
+                "\(endpoint): \(service.rawValue) has no use for it: discard reads a file, chargen and daytime write one (?mode=append or write), and for echo there is exec:cat",
+                "\(endpoint)：\(service.rawValue) 用不上它：discard 读取文件，chargen 和 daytime 写入文件（?mode=append 或 write），echo 可以用 exec:cat"
+            ))
+    }
+
+    private static let outputIsTaken = Failure(
+        .usage,
+        text(
+            "standard output is a client's, so messages cannot be shown there: leave --show out, or write --show none",
+            "标准输出属于客户端，不能在那里显示信息：请去掉 --show，或者写 --show none"))
 
     private var defaultMaxClients: Count {
         Count(Limits.clients(model, endpoints: max(1, endpoints.count)))

@@ -183,6 +183,7 @@ enum Model: String, CaseIterable, ExpressibleByArgument {
 }
 
 extension Duplex: ExpressibleByArgument {}
+extension FileAccess: ExpressibleByArgument {}
 
 /// A parameter's value for a flag, or the flag's own.
 func value<V: ExpressibleByArgument>(

@@ -1,12 +1,14 @@
 internal import Loops
 internal import SocketCore
 internal import Sockets
+internal import Synchronization
 
 /// One connection of which something is told: its messages are shown, or counted and reported.
 final class Conversation: ClientStream {
     let connection: Connection
     let account: Account
     private let shown: Shown?
+    private let isStopped = Atomic<Bool>(false)
 
     /// `given` is what the peer is called, where it has no address of its own.
     init(
@@ -19,7 +21,7 @@ final class Conversation: ClientStream {
         shown = output.flatMap { Shown(name, show, $0) }
     }
 
-    var listener: Listener? { connection.listener }
+    var isToEnd: Bool { isStopped.load(ordering: .acquiring) || connection.isToEnd }
     var receiveDeadline: Deadline {
         get { connection.receiveDeadline }
         set { connection.receiveDeadline = newValue }
@@ -73,6 +75,12 @@ final class Conversation: ClientStream {
     }
 
     func close() { connection.close() }
+
+    /// Has the peer's words end, and who only speaks to it leave off.
+    func stop() {
+        isStopped.store(true, ordering: .releasing)
+        try? connection.stopReceiving()
+    }
 
     func connected(since start: Deadline) { account.connected(from: try? connection.localAddress, since: start) }
 }

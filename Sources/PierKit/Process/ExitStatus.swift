@@ -30,6 +30,11 @@ struct Failure: Error {
     }
 
     init(_ error: SocketError) {
+        // Standard output, where it is joined to something.
+        if error.operation == .write, error.target == "-", case .system(let errno) = error.cause {
+            self.init(output: errno)
+            return
+        }
         let status: ExitStatus =
             switch error.cause {
             case .endpoint: .usage

@@ -15,9 +15,12 @@ struct Retrying: Sendable {
         next = backoff.shortest
     }
 
+    /// Whether there is to be another try.
+    var mayGoOn: Bool { retries.allows(count) }
+
     /// How long to wait before the next try; nil when there is to be none.
     mutating func pause() -> Duration? {
-        guard retries.allows(count) else { return nil }
+        guard mayGoOn else { return nil }
         count += 1
         defer { next = min(next * 2, backoff.longest) }
         return next * Double.random(in: 0.5...1)

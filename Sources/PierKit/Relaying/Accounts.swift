@@ -9,17 +9,17 @@ final class Accounts: Sendable {
     private let report: Report
 
     /// Nil where nothing is told of single clients.
-    init?(of client: Connection, _ endpoint: Endpoint, _ report: Report) {
+    init?(of client: Connection, _ stream: OpenedStream?, _ endpoint: Endpoint, _ report: Report) {
         guard report.isTelling else { return nil }
         self.report = report
         first = client
-        self.client = Account(client.peerName, report)
+        self.client = Account(stream?.peerName ?? client.peerName, report)
         self.client.accepted(on: client.listener.map { $0.address.described(for: $0.transport) } ?? "\(endpoint)")
     }
 
-    func connected(to connection: Connection, since start: Deadline) {
-        let account = Account("\(connection.remoteAddress)", report, of: client)
-        account.connected(from: try? connection.localAddress, since: start)
+    func connected(to target: OpenedStream, since start: Deadline) {
+        let account = Account(target.peerName, report, of: client)
+        account.connected(from: try? target.connection.localAddress, since: start)
         ofTarget.withLock { $0 = account }
     }
 
@@ -29,19 +29,12 @@ final class Accounts: Sendable {
         account?.note(received: nil)
     }
 
-    /// A failure belongs to the connection whose verb it ended.
-    func closed(_ relay: Relay) {
+    /// A failure belongs to the side whose verb it ended.
+    func closed(_ relay: Relay, _ own: StreamEnd, _ target: StreamEnd) {
         client.note(relayed: relay.forth, relay.back)
-        client.closed(relay.forth.failed(.receive) ?? relay.back.failed(.send))
-        let target: Account? = ofTarget.withLock { $0 }
-        target?.note(relayed: relay.back, relay.forth)
-        target?.closed(relay.back.failed(.receive) ?? relay.forth.failed(.send))
-    }
-}
-
-extension Relay.Flow {
-    /// Why it ended, if that verb failed.
-    fileprivate func failed(_ verb: SocketError.Operation) -> SocketError? {
-        failure.flatMap { $0.operation == verb ? $0 : nil }
+        client.closed(own.failure ?? relay.failure(of: relay.first), own.program)
+        let account: Account? = ofTarget.withLock { $0 }
+        account?.note(relayed: relay.back, relay.forth)
+        account?.closed(target.failure ?? relay.failure(of: relay.second), target.program)
     }
 }

@@ -6,16 +6,23 @@ final class RelayServer: Sendable {
     let report: Report
     let targets: Targets
     let keepAlive: Duration?
+    let programs = Programs()
+    /// Why what the command was for has failed: its only client, or the one that a target was there for.
+    let failure = Lock<SocketError?>(nil)
+    let refusals = Seldom()
+    let losses = Seldom()
     private let settings: [RelayVerb.Settings]
     private let loops: Int
     private let course: Course
+    private let entrances = Lock<[Entrance]>([])
     private let shortages = Seldom()
     private let fullness = Seldom()
-    private let refusals = Seldom()
 
     init(_ command: RelayVerb) throws(Failure) {
         settings = try command.settings()
-        targets = Targets(try command.destinations(), retry: command.retry, backoff: command.backoff)
+        let destinations = try command.destinations()
+        try checkOnceOnly(settings.map(\.endpoint) + destinations.map(\.endpoint))
+        targets = Targets(destinations, retry: command.retry, backoff: command.backoff)
         loops = command.loops?.value ?? EventLoopGroup.processors
         keepAlive = command.keepAlive.duration
         report = Report(command.reporting.form, isTraced: command.reporting.trace)
@@ -25,37 +32,40 @@ final class RelayServer: Sendable {
     func run() throws {
         course.watchSignals()
         try report.concluding {
-            let entrances = try open()
-            // Whatever happens from here on, no path of ours stays behind.
-            defer { for entrance in entrances { entrance.close() } }
-            try start(entrances)
-            try course.wait { for entrance in entrances { entrance.stop() } }
+            // Whatever happens from here on, no path of ours stays behind, and no program.
+            defer {
+                programs.endAll()
+                targets.close()
+                for entrance in entrances.withLock({ $0 }) { entrance.close() }
+            }
+            do throws(SocketError) { try open() } catch { throw Failure(error) }
+            try start()
+            try course.wait { for entrance in entrances.withLock({ $0 }) { entrance.stop() } }
         }
     }
 
-    private func open() throws(Failure) -> [Entrance] {
-        var entrances: [Entrance] = []
+    private func open() throws(SocketError) {
+        try targets.open(report.trace)
         for setting in settings {
-            do throws(SocketError) {
-                for entrance in try Entrance.open(setting, keepAlive: keepAlive, report.trace) {
-                    entrances.append(entrance)
-                    if let listener = entrance.listener { report.listening(listener.address, listener.transport) }
+            for entrance in try Entrance.open(setting, keepAlive: keepAlive, report.trace) {
+                entrances.withLock { $0.append(entrance) }
+                switch entrance {
+                case .listener(let listener, _): report.listening(listener.address, listener.transport)
+                case .client(let stream, _): programs.add(stream)
                 }
-            } catch {
-                for entrance in entrances { entrance.close() }
-                throw Failure(error)
             }
         }
-        return entrances
     }
 
-    private func start(_ entrances: [Entrance]) throws(Failure) {
+    private func start() throws(Failure) {
         let group: EventLoopGroup
         do throws(SocketError) { group = try EventLoopGroup(loops: loops) } catch { throw Failure(error) }
-        let works = entrances.map { entrance -> @Sendable () async -> SocketError? in
+        let works = entrances.withLock { $0 }.map { entrance -> @Sendable () async -> SocketError? in
             { [self] in await serve(entrance, on: group) }
         }
-        Together.start(works, on: group.loops[0], ended: course.ended)
+        Together.start(works, on: group.loops[0]) { [self] error in
+            course.ended(error ?? failure.withLock { $0 })
+        }
     }
 
     /// Until nobody can come in any more and the last client has ended; then why, if it failed.
@@ -64,7 +74,7 @@ final class RelayServer: Sendable {
         case .listener(let listener, let settings):
             return await serve(listener, settings, on: group)
         case .client(let stream, let settings):
-            await join(stream.connection, settings)
+            await join(stream.connection, settings, as: stream)
             return nil
         }
     }
@@ -84,34 +94,13 @@ final class RelayServer: Sendable {
         }
     }
 
-    private func join(_ client: Connection, _ settings: RelayVerb.Settings) async {
-        let accounts = Accounts(of: client, settings.endpoint, report)
-        let target: Connection
-        do throws(SocketError) {
-            let start = Deadline.now
-            target = try await targets.connect(report.trace) {
-                !client.isBroken
-            } onRefusal: { destination, error in
-                refused(destination, error)
-            }
-            try? target.setKeepAlive(after: keepAlive)
-            accounts?.connected(to: target, since: start)
-        } catch {
-            // Not an end, which would look like an answer without words.
-            client.abort()
-            accounts?.client.closed(error)
-            return
-        }
-        var onFinish: (@Sendable (Connection) -> Void)?
-        if let accounts { onFinish = { accounts.finished($0) } }
-        let relay = Relay(
-            client, target, upTo: settings.receiveSize, idleTimeout: settings.idleTimeout, onFinish: onFinish)
-        await relay.run()
-        accounts?.closed(relay)
-    }
+    // MARK: For those who join
 
-    func refused(_ destination: Destination, _ error: SocketError) {
-        guard refusals.isTime else { return }
-        report.warning("\(destination.endpoint): \(error.said)")
+    /// Whether anybody may still come.
+    var isListening: Bool { entrances.withLock { $0 }.contains { $0.listener?.isClosed == false } }
+
+    /// Nobody who comes could be joined to anything.
+    func stopListening() {
+        for entrance in entrances.withLock({ $0 }) { entrance.listener?.close() }
     }
 }

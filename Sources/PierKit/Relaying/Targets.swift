@@ -1,18 +1,7 @@
 internal import Loops
+internal import SocketCore
 internal import Sockets
 internal import Synchronization
-
-/// Where a client may be joined to, and how to get there.
-struct Destination: Sendable {
-    let endpoint: Endpoint
-    let source: SocketAddress?
-    let family: AddressFamily?
-    let timeout: Duration?
-
-    func connect(_ trace: Trace?) async throws(SocketError) -> Connection {
-        try await Connection(to: endpoint, from: source, family: family, timeout: timeout, trace: trace)
-    }
-}
 
 /// The targets of a relay: each client gets the next one in turn, and where that refuses, the one after it.
 final class Targets: Sendable {
@@ -25,27 +14,40 @@ final class Targets: Sendable {
         tries = Retrying(retry, backoff)
     }
 
-    /// A connection to the first that takes it. `onRefusal` is told of each try that failed.
+    /// Whether nobody can be joined to any of them any more.
+    var areSpent: Bool { all.allSatisfy(\.isSpent) }
+
+    /// Takes over what this process was started with; to be called before there are others of its descriptors.
+    func open(_ trace: Trace?) throws(SocketError) {
+        for target in all { try target.open(trace) }
+    }
+
+    func close() {
+        for target in all { target.close() }
+    }
+
+    /// A stream to the first that takes the client. `onRefusal` is told of each try that failed, and whether it was the last.
     ///
     /// Waits as long as connecting and all further tries take, or until `isWanted` says no more. Throws the last failure.
     func connect(
-        _ trace: Trace?, isWanted: () -> Bool, onRefusal: (Destination, SocketError) -> Void
-    ) async throws(SocketError) -> Connection {
+        for client: Connection, _ trace: Trace?, isWanted: () -> Bool,
+        onRefusal: (_ target: Destination, _ error: SocketError, _ isLast: Bool) -> Void
+    ) async throws(SocketError) -> (OpenedStream, Destination) {
         let start = next.wrappingAdd(1, ordering: .relaxed).oldValue
         var tries = tries
         while true {
-            var last = SocketError(.connect, .closed)
+            var last = SocketError(.connect, .misuse("every target is there for one client, and has it"))
             for step in all.indices {
                 let target = all[Int((start &+ UInt(step)) % UInt(all.count))]
                 do throws(SocketError) {
-                    return try await target.connect(trace)
+                    if let stream = try await target.connect(for: client, trace) { return (stream, target) }
                 } catch {
                     if error.cause == .cancelled { throw error }
-                    onRefusal(target, error)
+                    onRefusal(target, error, step == all.count - 1 && !tries.mayGoOn)
                     last = error
                 }
             }
-            guard isWanted(), let pause = tries.pause() else { throw last }
+            guard isWanted(), !areSpent, let pause = tries.pause() else { throw last }
             _ = try await Bell().wait(until: .after(pause), .connect)
         }
     }

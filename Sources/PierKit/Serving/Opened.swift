@@ -1,25 +1,42 @@
 internal import SocketCore
 internal import Sockets
 
-/// The endpoints that are being served: listeners for streams, and sockets for datagrams.
+/// The endpoints that are being served: listeners for streams, sockets for datagrams, and clients that were there from the
+/// start.
 struct Opened: Sendable {
     var listeners: [(Listener, Serve.Settings)] = []
     var sockets: [(DatagramSocket, Serve.Settings)] = []
+    var clients: [(OpenedStream, Serve.Settings)] = []
 
-    var count: Int { listeners.count + sockets.count }
+    var count: Int { listeners.count + sockets.count + clients.count }
+    /// Whether anybody may still come.
+    var isListening: Bool { !listeners.isEmpty || !sockets.isEmpty }
 
-    /// Opens one more; gives the address that it got.
-    mutating func add(_ settings: Serve.Settings, _ trace: Trace?) throws(SocketError) -> SocketAddress {
-        if settings.endpoint.transport.carriesDatagrams {
-            let socket = try DatagramSocket(on: settings.endpoint, trace: trace)
+    /// Opens one more; gives the addresses that it got, if it has any.
+    mutating func add(
+        _ settings: Serve.Settings, _ trace: Trace?
+    ) throws(SocketError) -> [(SocketAddress, Endpoint.Transport)] {
+        let endpoint = settings.endpoint
+        if endpoint.transport.carriesDatagrams {
+            let socket = try DatagramSocket(on: endpoint, trace: trace)
             sockets.append((socket, settings))
-            return try socket.localAddress
+            return [(try socket.localAddress, endpoint.transport)]
         }
-        let listener = try Listener(on: settings.endpoint, backlog: settings.backlog, trace: trace)
-        // Nothing else would ever find that a client has vanished.
-        if settings.idleTimeout == nil { try listener.setKeepAlive(after: .seconds(60)) }
-        listeners.append((listener, settings))
-        return listener.address
+        guard try Listener.isNamed(by: endpoint) else {
+            let stream = try Connection.open(endpoint, file: settings.fileAccess, trace: trace)
+            // Nothing else would ever find that a peer has vanished.
+            if settings.idleTimeout == nil { try? stream.connection.setKeepAlive(after: .seconds(60)) }
+            clients.append((stream, settings))
+            return []
+        }
+        // What was inherited has its backlog from who made it, unless its endpoint says otherwise.
+        let backlog = endpoint.transport.hasAddresses ? settings.backlog : nil
+        let opened = try Listener.open(endpoint, backlog: backlog, trace: trace)
+        listeners += opened.map { ($0, settings) }
+        if settings.idleTimeout == nil {
+            for listener in opened { try listener.setKeepAlive(after: .seconds(60)) }
+        }
+        return opened.map { ($0.address, $0.transport) }
     }
 
     /// Lets nobody else in; who is being served is served to the end.
@@ -28,8 +45,10 @@ struct Opened: Sendable {
         for (socket, _) in sockets { socket.stopReceiving() }
     }
 
+    /// Blocks the thread until a program has ended.
     func close() {
         for (listener, _) in listeners { listener.close() }
         for (socket, _) in sockets { socket.close() }
+        for (stream, _) in clients { _ = try? stream.finish(within: .zero) }
     }
 }

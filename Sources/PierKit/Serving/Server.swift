@@ -1,5 +1,6 @@
 internal import SocketCore
 internal import Sockets
+internal import Synchronization
 
 /// `serve` under way: the listeners, their clients, and how it all ends.
 final class Server: Sendable {
@@ -9,6 +10,11 @@ final class Server: Sendable {
     let settings: [Serve.Settings]
     let output: Sink
     let report: Report
+    let programs = Programs()
+    /// Why what the command was for has failed: a client that was there from the start, where nobody else can come.
+    private let failure = Lock<SocketError?>(nil)
+    /// Whether anybody can come besides those who were there from the start.
+    private let isListening = Atomic<Bool>(false)
     private let shortages = Seldom()
     private let fullness = Seldom()
     private let course: Course
@@ -19,6 +25,7 @@ final class Server: Sendable {
         model = command.model
         loops = command.loops?.value ?? EventLoopGroup.processors
         settings = try command.settings()
+        try checkOnceOnly(settings.map(\.endpoint))
         let course = Course(grace: command.grace.duration)
         output = Sink(waitingFor: 1) { course.events.post(.outputFailed($0)) }
         self.course = course
@@ -29,9 +36,12 @@ final class Server: Sendable {
         course.watchSignals()
         try report.concluding {
             let opened = try open()
-            // Whatever happens from here on, no path of ours stays behind.
-            defer { opened.close() }
-            try start(opened, ended: course.ended)
+            // Whatever happens from here on, no path of ours stays behind, and no program.
+            defer {
+                programs.endAll()
+                opened.close()
+            }
+            try start(opened) { [self] error in course.ended(error ?? failure.withLock { $0 }) }
             try course.wait(writing: output) {
                 opened.stop()
                 for stop in stops.withLock({ $0 }) { stop() }
@@ -48,13 +58,16 @@ final class Server: Sendable {
         var opened = Opened()
         for setting in settings {
             do throws(SocketError) {
-                let address = try opened.add(setting, report.trace)
-                report.listening(address, setting.endpoint.transport, service: service.rawValue)
+                for (address, transport) in try opened.add(setting, report.trace) {
+                    report.listening(address, transport, service: service.rawValue)
+                }
             } catch {
                 opened.close()
                 throw Failure(error)
             }
         }
+        isListening.store(opened.isListening, ordering: .relaxed)
+        for (stream, _) in opened.clients { programs.add(stream) }
         return opened
     }
 
@@ -81,9 +94,25 @@ final class Server: Sendable {
     /// What is told of a client.
     func conversation(_ connection: Connection, _ settings: Serve.Settings) -> Conversation {
         let conversation = Conversation(connection, report, show: settings.show, output)
-        conversation.account.accepted(
-            on: connection.listener.map { $0.address.described(for: settings.endpoint.transport) } ?? "")
+        conversation.account.accepted(on: connection.listener.map { $0.address.described(for: $0.transport) } ?? "")
         return conversation
+    }
+
+    /// What is told of a client that was there from the start.
+    func conversation(_ stream: OpenedStream, _ settings: Serve.Settings) -> Conversation {
+        let conversation = Conversation(
+            stream.connection, named: stream.peerName, report, show: settings.show, output)
+        conversation.account.accepted(on: "\(settings.endpoint)")
+        return conversation
+    }
+
+    /// Keeps why a client failed that was there from the start, where nobody else can come; or tells it.
+    func conclude(_ error: SocketError) {
+        if !isListening.load(ordering: .relaxed) {
+            failure.withLock { $0 = $0 ?? error }
+        } else if report.form != .json {
+            report.warning(error.said)
+        }
     }
 
     /// What is told of a sender of datagrams.

@@ -137,6 +137,12 @@ struct TaskModel {
         var works: [@Sendable () async -> SocketError?] = []
         for (socket, settings) in opened.sockets { works.append { await serve(socket, settings) } }
         for (listener, settings) in opened.listeners { works.append { await serve(listener, settings) } }
+        for (stream, settings) in opened.clients {
+            works.append {
+                await serveAlone(stream, settings)
+                return nil
+            }
+        }
         Together.start(works, on: group.loops[0], ended: ended)
     }
 }

@@ -11,6 +11,7 @@ struct BlockingModel {
     ) {
         let left = Countdown(opened.count, ended)
         for (socket, settings) in opened.sockets { answerLoop(server, socket, settings, left) }
+        for (stream, settings) in opened.clients { server.serveAloneBlocking(stream, settings, left) }
         for (listener, settings) in opened.listeners {
             acceptLoop(server, listener, left) {
                 { connection in if let connection { serveBlocking(connection, settings, server) } }
@@ -29,6 +30,7 @@ struct ThreadModel {
         let left = Countdown(opened.count, ended)
         let server = server
         for (socket, settings) in opened.sockets { answerLoop(server, socket, settings, left) }
+        for (stream, settings) in opened.clients { server.serveAloneBlocking(stream, settings, left) }
         for (listener, settings) in opened.listeners {
             let places = Places(settings.maxClients)
             server.atStop { places.ring() }

@@ -96,6 +96,7 @@ let chineseSentences: [String: String] = [
         "在事件循环的线程上阻塞会停住它的所有客户端；请使用带 await 的形式",
     "it was taken over before; a descriptor can be used once": "它已经被接管过了；一个描述符只能用一次",
     "it is no listening socket; a connected one can only be the target": "它不是监听套接字；已连接的套接字只能作为目标",
+    "every target is there for one client, and has it": "每个目标都只供一个客户端使用，已经有了",
     "this connection is for sending only": "这个连接只用来发送",
     "this connection is for receiving only": "这个连接只用来接收",
 ]

@@ -22,7 +22,7 @@ enum Chargen: Service {
     static func serve(_ client: some ClientStream, upTo size: Int) async throws(SocketError) {
         // A child of this task, and cancelled when this one is done.
         async let _: Void = drop(client, size)
-        while !isOver(client) { try await client.send(lines) }
+        while !client.isToEnd { try await client.send(lines) }
     }
 
     /// The same on two threads.
@@ -33,11 +33,8 @@ enum Chargen: Service {
             throw SocketError(.receive, .system(.resourceTemporarilyUnavailable))
         }
         defer { dropping.end(client) }
-        while !isOver(client) { try client.send(lines) }
+        while !client.isToEnd { try client.send(lines) }
     }
-
-    /// A server that is to end has no use for clients that never would.
-    private static func isOver(_ client: some ClientStream) -> Bool { client.listener?.isClosed == true }
 
     private static func drop(_ client: some ClientStream, _ size: Int) async {
         while true {

@@ -33,7 +33,8 @@ protocol MessageService: Service {
 
 /// A client's stream as a service sees it: the connection itself, or one of which something is told.
 protocol ClientStream: AnyObject, Sendable {
-    var listener: Listener? { get }
+    /// Whether the server is to end, and has no use for clients that never would.
+    var isToEnd: Bool { get }
     var receiveDeadline: Deadline { get set }
 
     func receive(upTo count: Int) async throws(SocketError) -> [UInt8]?
@@ -47,4 +48,6 @@ protocol ClientStream: AnyObject, Sendable {
     func close()
 }
 
-extension Connection: ClientStream {}
+extension Connection: ClientStream {
+    var isToEnd: Bool { listener?.isClosed == true }
+}

@@ -1,0 +1,64 @@
+internal import Sockets
+
+/// How a stream ended behind its connection, and that nothing of it is left.
+struct StreamEnd: Sendable {
+    /// How its program ended, if it has one.
+    private(set) var program: ChildProcess.ExitStatus?
+    /// Why its file, pipe or terminal took no more, or gave no more.
+    private(set) var failure: SocketError?
+
+    /// Until somebody ends the process.
+    private static let forEver = Duration.seconds(1 << 30)
+
+    /// Leaves nothing of a stream behind; a peer's is closed. Where all has gone well, who reads a pipe slowly is given the
+    /// time to have it all.
+    init(of stream: OpenedStream?, isWhole: Bool) async {
+        guard let stream else { return }
+        do throws(SocketError) {
+            if isWhole, stream.bridge != nil {
+                try await stream.finish(within: Self.forEver)
+            } else {
+                program = try await stream.finish()
+            }
+        } catch {
+            failure = error
+        }
+    }
+
+    /// The same, blocking the thread.
+    @available(*, noasync)
+    init(blockingOf stream: OpenedStream, isWhole: Bool) {
+        do throws(SocketError) {
+            if isWhole, stream.bridge != nil {
+                try stream.finish(within: Self.forEver)
+            } else {
+                program = try stream.finish()
+            }
+        } catch {
+            failure = error
+        }
+    }
+}
+
+extension OpenedStream {
+    /// The file, pipe or terminal, if it is one.
+    var bridge: Bridge? {
+        if case .bridge(let bridge) = counterpart { bridge } else { nil }
+    }
+
+    /// What a person calls the other end: a peer's address, or the endpoint of what was opened.
+    var peerName: String {
+        switch counterpart {
+        case .peer: connection.peerName
+        case .program(let program): "\(Endpoint(.program, .program(program.command)))"
+        case .bridge(let bridge): bridge.name
+        }
+    }
+}
+
+extension Connection {
+    /// Whether an error is none: a program that takes no more, and a file that is only read, are at liberty to.
+    func isAtLibertyTo(_ error: SocketError) -> Bool {
+        origin == .paired && error.operation == .send && error.cause == .system(.brokenPipe)
+    }
+}

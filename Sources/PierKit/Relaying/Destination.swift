@@ -1,0 +1,72 @@
+internal import SocketCore
+internal import Sockets
+
+/// Where a client may be joined to, and how to get there.
+final class Destination: Sendable {
+    let endpoint: Endpoint
+    private let source: SocketAddress?
+    private let family: AddressFamily?
+    private let timeout: Duration?
+    private let supply: Lock<Supply>
+
+    /// For how many clients it is there.
+    private enum Supply {
+        case any
+        /// Standard input and output, or a socket that was passed on: they are there once.
+        case one
+        /// The same, opened before anybody came.
+        case opened(OpenedStream)
+        case spent
+    }
+
+    init(_ endpoint: Endpoint, source: SocketAddress?, family: AddressFamily?, timeout: Duration?) {
+        self.endpoint = endpoint
+        self.source = source
+        self.family = family
+        self.timeout = timeout
+        supply = Lock(endpoint.isThereOnce ? .one : .any)
+    }
+
+    /// Whether nobody can be joined to it any more.
+    var isSpent: Bool {
+        supply.withLock { if case .spent = $0 { true } else { false } }
+    }
+
+    /// Takes over what this process was started with, while it is sure what the number means. Throws where it is not what
+    /// it should be. Standard input is left alone until somebody is there to have it.
+    func open(_ trace: Trace?) throws(SocketError) {
+        guard endpoint.isThereOnce, endpoint.place != .standardStreams else { return }
+        let stream = try Connection.open(endpoint, trace: trace)
+        supply.withLock { $0 = .opened(stream) }
+    }
+
+    /// A stream for a client; nil when there is none left.
+    func connect(for client: Connection, _ trace: Trace?) async throws(SocketError) -> OpenedStream? {
+        let found = supply.withLock { supply in
+            defer { if endpoint.isThereOnce { supply = .spent } }
+            return supply
+        }
+        switch found {
+        case .spent: return nil
+        case .opened(let stream): return stream
+        case .any, .one: break
+        }
+        do throws(SocketError) {
+            return try await Connection.open(
+                endpoint, for: client, from: source, family: family, timeout: timeout, trace: trace)
+        } catch {
+            supply.withLock { $0 = found }
+            throw error
+        }
+    }
+
+    /// Closes what was opened for nobody.
+    func close() {
+        let left: OpenedStream? = supply.withLock { supply in
+            guard case .opened(let stream) = supply else { return nil }
+            supply = .spent
+            return stream
+        }
+        _ = try? left?.finish(within: .zero)
+    }
+}
