@@ -70,7 +70,7 @@ let package = Package(
 // The fuzzers are linked with libFuzzer, which only `make fuzz` asks for.
 if Context.environment["PIER_FUZZ"] != nil {
     package.targets.append(.target(name: "FuzzSupport", path: "Fuzz/Support", swiftSettings: swift))
-    for name in ["Endpoint", "Address", "Terminal", "Datagrams"] {
+    for name in ["Endpoint", "Address", "Terminal", "Datagrams", "Framing"] {
         package.targets.append(
             .executableTarget(
                 name: "Fuzz\(name)", dependencies: ["FuzzSupport", "SocketCore", "Sockets", "PierKit"],

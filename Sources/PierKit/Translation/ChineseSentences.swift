@@ -97,6 +97,10 @@ let chineseSentences: [String: String] = [
     "it was taken over before; a descriptor can be used once": "它已经被接管过了；一个描述符只能用一次",
     "it is no listening socket; a connected one can only be the target": "它不是监听套接字；已连接的套接字只能作为目标",
     "every target is there for one client, and has it": "每个目标都只供一个客户端使用，已经有了",
+    "this socket is being served already": "这个套接字已经在服务了",
+    "the datagram had no hop left": "数据报的跳数用完了",
+    "a datagram with a line's end in it is no line": "含有行尾的数据报不能作为一行",
+    "an empty datagram is nothing in a stream without framing": "没有分界的字节流里，空的数据报等于没有",
     "this connection is for sending only": "这个连接只用来发送",
     "this connection is for receiving only": "这个连接只用来接收",
 ]

@@ -156,6 +156,21 @@ extension System {
         return try sendDatagrams(descriptor, of: batch, from: 0, count: 1)
     }
 
+    /// Sends several datagrams to the peer of a connected socket, up to `mostDatagrams` of them; how many went
+    /// (`sendmmsg(2)`). An error is the first one's.
+    package static func sendDatagrams(
+        _ descriptor: CInt, _ datagrams: ArraySlice<[UInt8]>
+    ) throws(Errno) -> Attempt<Int> {
+        guard let batch = csockets_thread_batch() else { throw .noMemory }
+        let count = min(datagrams.count, mostDatagrams)
+        for (index, datagram) in datagrams.prefix(count).enumerated() {
+            // Safety: an array's storage stays where it is for as long as the array, which is the caller's, is not changed.
+            let bytes = datagram.span.bytes.withUnsafeBytes { $0 }
+            try put(bytes, to: nil, by: .usual, into: batch, at: index)
+        }
+        return try sendDatagrams(descriptor, of: batch, from: 0, count: count)
+    }
+
     private static func put(
         _ bytes: UnsafeRawBufferPointer, to address: SocketAddress?, by passage: Passage, into batch: OpaquePointer,
         at index: Int

@@ -27,7 +27,7 @@ public final class DatagramSession: Sendable {
     private let refusal = Atomic<CInt>(0)
     private let task = Atomic<UInt>(0)
     private let held: HeldBytes
-    /// CLOCK_MONOTONIC when the last datagram came; written by the server.
+    /// CLOCK_MONOTONIC when the last datagram came; written by the server, and by `touch`.
     let lastHeard: Atomic<UInt64>
     private let dropped = Atomic<Int>(0)
 
@@ -110,6 +110,12 @@ public final class DatagramSession: Sendable {
             throw socket.error(.send, .system(.addressRequired), with: remoteAddress)
         }
         guard let passage = known.answer else { return }
+        try await answer(bytes, by: passage)
+    }
+
+    /// Hands an answer in where answers gather, or sends it.
+    @inline(__always)
+    func answer(_ bytes: [UInt8], by passage: System.Passage) async throws(SocketError) {
         switch outbox.post(bytes, by: passage, of: self) {
         case .taken: return
         case .left: break
@@ -119,7 +125,7 @@ public final class DatagramSession: Sendable {
             pointer(to: bytes.span.bytes), to: remoteAddress, by: passage, patience: DatagramSocket.patienceOfAnswers)
     }
 
-    private func takeRefusal() -> SocketError? {
+    func takeRefusal() -> SocketError? {
         // Each call comes here, and hardly ever finds one.
         guard refusal.load(ordering: .relaxed) != 0 else { return nil }
         let code = refusal.exchange(0, ordering: .relaxed)
@@ -129,6 +135,42 @@ public final class DatagramSession: Sendable {
     /// Sends a text as one datagram, in UTF-8; see `send(_: [UInt8])`.
     public func send(_ text: String) async throws(SocketError) {
         try await send(Array(text.utf8))
+    }
+
+    /// Counts as a datagram of the sender's: for a session that lives by what it is sent, though its sender only listens.
+    ///
+    /// Never waits, and does not bring back a session that is over.
+    public func touch() { lastHeard.store(System.now, ordering: .relaxed) }
+
+    // MARK: For a relay
+
+    /// Whether nothing more comes.
+    package var isOver: Bool { mailbox.withLock { $0.isFinished } }
+
+    /// How the datagram that was received last came.
+    var lastPassage: System.Passage { mailbox.withLock { $0.passage } }
+
+    /// The next datagram if it has come already.
+    func takeNow() -> [UInt8]? {
+        guard case .message(let message) = mailbox.withLock({ $0.take() }) else { return nil }
+        held.give(message.size)
+        return message.bytes
+    }
+
+    /// Lets answers gather, where they may; who does sends them off before he waits.
+    func beginGathering() -> Bool {
+        // With a trace each send is told of as it happens; a Unix receiver's full queue must hold up only his.
+        guard socket.trace == nil, socket.transport == .udp else { return false }
+        outbox.open()
+        return true
+    }
+
+    /// Sends what has gathered.
+    func sendGathered() async { await outbox.flush(on: socket) }
+
+    /// Has `action` done when the session is over, at once if it is; by whoever ends it.
+    func whenFinished(_ action: @escaping @Sendable () -> Void) {
+        if !mailbox.withLock({ $0.setEndAction(action) }) { action() }
     }
 
     // MARK: For the server
@@ -158,7 +200,9 @@ public final class DatagramSession: Sendable {
 
     /// Nothing more comes: what is here can still be received.
     func finish() {
-        for waiter in mailbox.withLock({ $0.finish() }) { waiter.resume(.recheck) }
+        let (waiters, action) = mailbox.withLock { $0.finish() }
+        for waiter in waiters { waiter.resume(.recheck) }
+        action?()
     }
 
     /// What was left when the session ended. The datagram that began it is not left, also where the body did not look at

@@ -72,6 +72,9 @@ private final class DatagramAnswerer: DatagramServing {
         socket.lookAgain()
     }
 
+    /// It has no senders that it knows again.
+    func finish(afterSilence silence: Duration) { stop() }
+
     @concurrent
     func run() async -> SocketError? {
         // With a trace each send is told of as it happens; a Unix receiver's full queue must hold up only his.

@@ -10,6 +10,8 @@ protocol DatagramServing: AnyObject, Sendable {
     var isOver: Bool { get }
     /// No more is received, and what is under way comes to its end. From any thread.
     func stop()
+    /// No more senders, and an end for those that there are when each has been silent for so long. From any thread.
+    func finish(afterSilence silence: Duration)
 }
 
 extension DatagramSocket {
@@ -57,7 +59,7 @@ extension DatagramSocket {
     }
 
     /// Receives all that one system call gets, at least one datagram, and hands each on.
-    private func receiveBatch(_ take: (Datagram) -> Void) async throws(SocketError) -> Int {
+    func receiveBatch(_ take: (Datagram) -> Void) async throws(SocketError) -> Int {
         try await perform(.receive, .receive, outcome: { .datagrams($0) }) { (fd) throws(Errno) in
             var count = 0
             while let held = ahead.take(upTo: .max) {

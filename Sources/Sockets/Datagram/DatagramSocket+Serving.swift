@@ -54,6 +54,8 @@ final class DatagramServer: DatagramServing {
     /// Rung when there is a new session to expire some time, and at the end.
     private let change = Bell()
     private let hasEnded = Atomic<Bool>(false)
+    /// Whether it takes no more senders, and ends with those that there are.
+    private let isFinishing = Atomic<Bool>(false)
     /// Bodies under way: those of the sessions, and those whose session is over but who mind other things still. The second
     /// kind is bounded too; what a batch ends by itself is let be.
     private let bodies = Atomic<Int>(0)
@@ -85,6 +87,13 @@ final class DatagramServer: DatagramServing {
         socket.lookAgain()
     }
 
+    /// No new sessions, and a shorter patience with those that there are. From any thread.
+    func finish(afterSilence silence: Duration) {
+        isFinishing.store(true, ordering: .sequentiallyConsistent)
+        table.limitSilence(to: silence)
+        change.ring()
+    }
+
     /// Receives until the socket is closed or stopped, the task is cancelled, or it can never work again; then why, unless
     /// it was one of the first two. All sessions' tasks have ended by then.
     @concurrent
@@ -114,7 +123,8 @@ final class DatagramServer: DatagramServing {
     private func deliver(_ datagram: Datagram, _ now: UInt64, begin: (DatagramSession) -> Void) {
         let message = DatagramSession.Message(bytes: datagram.bytes, passage: datagram.passage)
         let found = table.session(of: datagram.sender, now: now) { sender in
-            socket.isOwn(sender, message.passage) || bodies.load(ordering: .relaxed) >= mostBodies
+            isFinishing.load(ordering: .acquiring) || socket.isOwn(sender, message.passage)
+                || bodies.load(ordering: .relaxed) >= mostBodies
                 || admits?(sender) == false
         }
         guard let (session, isNew) = found else { return }
@@ -141,6 +151,7 @@ final class DatagramServer: DatagramServing {
             }
             session.setServedTask(0)
             let successor = table.succeed(session)
+            if isFinishing.load(ordering: .acquiring) { change.ring() }
             // Who can neither wait nor answer any more need not begin.
             next = Task.isCancelled || socket.isClosed ? nil : successor
         }
@@ -150,7 +161,10 @@ final class DatagramServer: DatagramServing {
     private func expireSessions() async {
         while !isOver {
             let next = table.expire(now: System.now)
-            guard (try? await change.wait(until: next, .receive)) != nil else { return }
+            if isFinishing.load(ordering: .acquiring), table.count == 0 { return socket.stopReceiving() }
+            guard let hasRung = try? await change.wait(until: next, .receive) else { return }
+            // A loop that is late has first to look at what came meanwhile.
+            if !hasRung, (try? await change.wait(until: .after(.milliseconds(1)), .receive)) == nil { return }
         }
     }
 }

@@ -110,6 +110,13 @@ public final class DatagramSocket: Sendable {
         server.withLock { $0 }?.stop()
     }
 
+    /// Has a `serve` under way take no more senders, and end when each of those that it has has been silent for `silence`, or
+    /// for its idle time if that is shorter. Until then they are served as before. `serveDatagrams` ends at once, as does a
+    /// socket that nobody serves. Idempotent, and safe from any thread. Never waits.
+    public func finishServing(afterSilence silence: Duration) {
+        if let server = server.withLock({ $0 }) { server.finish(afterSilence: silence) } else { stopReceiving() }
+    }
+
     /// Closes it, and removes the file of a bound Unix socket if it is still its own. Idempotent, and safe from any thread.
     ///
     /// Never waits. Verbs under way fail with `.closed`. What was sent is on its way. Corresponds to `close(2)`.

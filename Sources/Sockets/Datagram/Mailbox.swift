@@ -28,6 +28,8 @@ struct Mailbox {
     /// How the last datagram that was received came; before that, the one that began the session.
     private(set) var passage = System.Passage.usual
     private(set) var hasReceived = false
+    /// What is done at the end.
+    private var endAction: (@Sendable () -> Void)?
 
     init(capacity: Int) {
         self.capacity = max(1, capacity)
@@ -72,11 +74,17 @@ struct Mailbox {
         return waiting.remove(at: index).waiter
     }
 
-    /// Nothing more comes: what is in the box can still be taken. Idempotent.
-    mutating func finish() -> [Waiter] {
+    /// Sets what is to be done at the end; false when it has come.
+    mutating func setEndAction(_ action: @escaping @Sendable () -> Void) -> Bool {
+        if !isFinished { endAction = action }
+        return !isFinished
+    }
+
+    /// Nothing more comes: what is in the box can still be taken. Gives whom to wake and what to do then. Idempotent.
+    mutating func finish() -> ([Waiter], (@Sendable () -> Void)?) {
         isFinished = true
-        defer { waiting = [] }
-        return waiting.map(\.waiter)
+        defer { (waiting, endAction) = ([], nil) }
+        return (waiting.map(\.waiter), endAction)
     }
 
     /// Takes out all that is left.

@@ -43,13 +43,16 @@ final class SessionTable: Sendable {
     private let state = Lock(State())
     private let place: Place
     private let limit: Int
-    private let idle: UInt64
+    private let idle: Atomic<UInt64>
 
     init(_ place: Place, limit: Int, idleTimeout: Duration?) {
         self.place = place
         self.limit = max(1, limit)
-        idle = idleTimeout?.clampedNanoseconds ?? .max
+        idle = Atomic(idleTimeout?.clampedNanoseconds ?? .max)
     }
+
+    /// From now on a session is over when its sender has been silent for so long, if that is not over before.
+    func limitSilence(to silence: Duration) { idle.min(silence.clampedNanoseconds, ordering: .relaxed) }
 
     /// A sender's session, and whether it is new and so needs a task; nil when he is not to be served.
     func session(
@@ -72,7 +75,7 @@ final class SessionTable: Sendable {
     }
 
     private func popLongestSilent(_ state: inout State) -> DatagramSession? {
-        // As many looks as there are entries: then all have been heard since, and the first is as good as any.
+        // As many looks as there are entries: then all have been heard since.
         for _ in 0..<state.order.count {
             guard let (session, heard) = state.order.popFirst() else { return nil }
             guard state.sessions[session.remoteAddress] === session else { continue }
@@ -83,6 +86,8 @@ final class SessionTable: Sendable {
             }
             state.order.append((session, last))
         }
+        // So many datagrams have come since that a sort costs each of them little.
+        state.order.sort { $0.heard < $1.heard }
         guard let (session, _) = state.order.popFirst() else { return nil }
         state.sessions[session.remoteAddress] = nil
         return session
@@ -90,6 +95,7 @@ final class SessionTable: Sendable {
 
     /// Ends the sessions whose senders have been silent for the idle time; gives when to look again.
     func expire(now: UInt64) -> Deadline {
+        let idle = idle.load(ordering: .relaxed)
         let (next, expired) = state.withLock { state -> (Deadline, [DatagramSession]) in
             var expired: [DatagramSession] = []
             while let (session, heard) = state.order.first {

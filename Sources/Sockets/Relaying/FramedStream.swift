@@ -1,0 +1,72 @@
+internal import Loops
+internal import SocketCore
+
+/// A connection in whose bytes datagrams stand by a framing: one side of a relay of datagrams.
+///
+/// It holds what has come and is no whole datagram yet, at most one of them, and what one receive gave.
+final class FramedStream: DatagramEnd {
+    let connection: Connection
+    private let framing: Framing
+    private let size: Int
+    /// Belongs to the one task that receives.
+    nonisolated(unsafe) private var deframer: Deframer
+
+    init(_ connection: Connection, _ framing: Framing, upTo size: Int) {
+        self.connection = connection
+        self.framing = framing
+        self.size = max(1, size)
+        deframer = Deframer(framing)
+    }
+
+    /// Throws what is wrong with the framing when all that came before it has been handed on.
+    func receive(
+        into batch: inout [[UInt8]], lost: (Lost, SocketError) -> Void
+    ) async throws(SocketError) -> Bool {
+        while true {
+            do throws(WrongFraming) {
+                while batch.count < RelayedBatch.datagrams, let datagram = try deframer.next() {
+                    batch.append(datagram)
+                }
+            } catch {
+                // It stays wrong, and so is found again.
+                if batch.isEmpty { throw connection.error(.receive, error.cause) }
+            }
+            if !batch.isEmpty { return true }
+            if let bytes = try await connection.receive(upTo: size) {
+                deframer.append(bytes)
+            } else {
+                do throws(WrongFraming) {
+                    guard let last = try deframer.finish() else { return false }
+                    batch.append(last)
+                    return true
+                } catch {
+                    throw connection.error(.receive, error.cause)
+                }
+            }
+        }
+    }
+
+    func send(_ batch: [[UInt8]], lost: (SocketError) -> Void) async throws(SocketError) -> Int {
+        var bytes: [UInt8] = []
+        var sent = 0
+        for datagram in batch {
+            if let refusal = framing.append(datagram, to: &bytes) {
+                lost(connection.error(.send, refusal))
+                continue
+            }
+            sent += datagram.count
+            if bytes.count >= RelayedBatch.bytes {
+                try await connection.send(bytes)
+                bytes = []
+            }
+        }
+        try await connection.send(bytes)
+        return sent
+    }
+
+    func limit(_ direction: Direction, to deadline: Deadline) { connection.waitable.setDeadline(deadline, direction) }
+
+    func tellEnd() { try? connection.finishSending() }
+
+    func end() { connection.close() }
+}
