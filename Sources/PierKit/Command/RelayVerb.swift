@@ -27,6 +27,10 @@ struct RelayVerb: Verb {
             client, and the command ends with it. A file that is read takes no answers; they are dropped. Endpoints to \
             listen on take the flags \(listenKeys.joined(separator: ", ")) behind a ?, targets \(targetKeys.joined(separator: ", ")).
 
+            Every sender of datagrams (udp://, unix-dgram:) has a session with a socket of its own to the target, until both \
+            have been silent for --idle-timeout. Where streams meet datagrams, --frame says how these stand in a stream. What \
+            is lost is counted and ends nothing: a target that is not there, a datagram that is too long for it.
+
             A client that does not read delays no other, and is held back itself: see --receive-size. The first SIGINT or \
             SIGTERM stops accepting, ends the input of what LISTEN is itself, and lets what is under way finish; the second \
             ends at once.
@@ -45,6 +49,10 @@ struct RelayVerb: Verb {
             没有人可以连接的时候，也就是 -、exec:、file:（读取它）和不在监听的 fd:，“监听”本身就是一个客户端，\
             命令随它一起结束。被读取的文件不接受回应，回应被丢弃。监听的端点的 ? 后面可以写这些参数：\(listenKeys.joined(separator: "、"))；目标：\(targetKeys.joined(separator: "、"))。
 
+            数据报（udp://、unix-dgram:）的每个发送者都有一个会话，会话有自己的套接字通往目标，直到双方沉默了 \
+            --idle-timeout 那么久。字节流遇到数据报时，--frame 说明数据报在字节流里怎样分界。丢失的只计数，不结束什么：\
+            目标不在，或者数据报对它来说太长。
+
             不读取的客户端不会拖慢别人，只会挡住自己：见 --receive-size。第一个 SIGINT 或 SIGTERM \
             停止接受新的客户端，结束“监听”自己的输入，让正在进行的结束；第二个立即结束。
             """))
@@ -56,9 +64,12 @@ struct RelayVerb: Verb {
         Example(
             "pier relay /run/app.sock db1:5432 db2:5432 --retry forever",
             text("a Unix socket in front of two servers, in turn", "一个 Unix 套接字，后面轮流使用两台服务器")),
+        Example(
+            "pier relay udp://127.0.0.5:8520 127.0.0.1:53 --frame length",
+            text("DNS: datagrams here, a stream there", "DNS：这边是数据报，那边是字节流")),
     ]
 
-    static let listenKeys = ["backlog", "receive-size", "max-clients", "idle-timeout"]
+    static let listenKeys = ["backlog", "receive-size", "max-clients", "max-sessions", "idle-timeout"]
     static let targetKeys = ["timeout"] + Origin.keys
 
     @Argument(
@@ -101,9 +112,26 @@ struct RelayVerb: Verb {
     @Option(
         help: ArgumentHelp(
             text(
-                "How long both directions may be silent before the client and its target are closed (at the latest after twice that); or off.",
-                "两个方向都沉默多久之后，关闭客户端和它的目标（最迟两倍的时间）；或者写 off。")))
-    var idleTimeout = TimeSpan(nil)
+                "How long both directions may be silent before the client and its target are closed (at the latest after twice that); or off (default: off for who connects, 1m for a sender of datagrams, who has no end).",
+                "两个方向都沉默多久之后，关闭客户端和它的目标（最迟两倍的时间）；或者写 off（默认：连接来的客户端是 off，数据报的发送者没有结束，所以是 1m）。")))
+    var idleTimeout: TimeSpan?
+
+    @Option(help: ArgumentHelp(Limits.relayedSessionsHelp))
+    var maxSessions: Count?
+
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "How datagrams stand in a stream, where one side has streams and the other datagrams: lines (each a line), length (two bytes before each say how long it is, as in DNS over TCP), none (as they come).",
+                "一边是字节流、另一边是数据报时，数据报在字节流里怎样分界：lines（每个一行），length（每个前面两个字节是长度，如同 TCP 上的 DNS），none（来什么发什么）。")))
+    var frame: Framing?
+
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "With datagrams: how long answers are waited for behind the last of them, when the client has finished or the first signal has come.",
+                "用数据报时：客户端结束或者第一个信号之后，最后一个回应之后还等多久。")))
+    var linger = TimeSpan(.seconds(1))
 
     @Option(
         help: ArgumentHelp(
@@ -151,18 +179,26 @@ struct RelayVerb: Verb {
         let backlog: Int
         let receiveSize: Int
         let maxClients: Int
+        let maxSessions: Int
         let idleTimeout: Duration?
+        let linger: Duration
     }
 
     /// The endpoints to listen on: the flags, or what an endpoint says otherwise.
     func settings() throws(Failure) -> [Settings] {
         let most = Count(Limits.relayed(endpoints: 1 + also.count))
+        let mostSessions = Count(Limits.relayedSessions(endpoints: 1 + also.count))
         var all: [Settings] = []
         for words in [listen] + also {
             let endpoint = try parsedEndpoint(words, keys: Self.listenKeys)
-            try checkStream(endpoint)
+            let isDatagrams = endpoint.transport.carriesDatagrams
+            try checkMode(endpoint)
             if endpoint.transport.hasAddresses, endpoint.place != .standardStreams {
-                do throws(SocketError) { try Listener.check(endpoint) } catch { throw Failure(error) }
+                do throws(SocketError) {
+                    if isDatagrams { try DatagramSocket.check(endpoint) } else { try Listener.check(endpoint) }
+                } catch {
+                    throw Failure(error)
+                }
             }
             all.append(
                 Settings(
@@ -170,7 +206,14 @@ struct RelayVerb: Verb {
                     backlog: try value(of: "backlog", in: endpoint, else: backlog, Count.hint).value,
                     receiveSize: try value(of: "receive-size", in: endpoint, else: receiveSize, Count.hint).value,
                     maxClients: try value(of: "max-clients", in: endpoint, else: maxClients ?? most, Count.hint).value,
-                    idleTimeout: try value(of: "idle-timeout", in: endpoint, else: idleTimeout, TimeSpan.hint).duration)
+                    maxSessions: try value(
+                        of: "max-sessions", in: endpoint, else: maxSessions ?? mostSessions, Count.hint
+                    ).value,
+                    idleTimeout: try value(
+                        of: "idle-timeout", in: endpoint,
+                        else: idleTimeout ?? TimeSpan(isDatagrams ? .seconds(60) : nil), TimeSpan.hint
+                    ).duration,
+                    linger: linger.duration ?? .seconds(3600))
             )
         }
         return all
@@ -181,7 +224,7 @@ struct RelayVerb: Verb {
         var all: [Destination] = []
         for words in targets {
             let endpoint = try parsedEndpoint(words, keys: Self.targetKeys)
-            try checkStream(endpoint)
+            try checkMode(endpoint)
             let (source, family) = try origin.chosen(for: endpoint)
             all.append(
                 Destination(
@@ -191,13 +234,7 @@ struct RelayVerb: Verb {
         return all
     }
 
-    private func checkStream(_ endpoint: Endpoint) throws(Failure) {
+    private func checkMode(_ endpoint: Endpoint) throws(Failure) {
         _ = try value(of: "mode", in: endpoint, else: FileAccess.append, FileAccess.hint)
-        guard endpoint.transport.carriesDatagrams else { return }
-        throw Failure(
-            .usage,
-            text(
-                "\(endpoint): relay joins streams: tcp://HOST:PORT, unix:PATH, exec:PROGRAM, file:PATH, fd:N, systemd:NAME or -",
-                "\(endpoint)：relay 连接的是字节流：tcp://HOST:PORT、unix:PATH、exec:程序、file:路径、fd:编号、systemd:名字或 -"))
     }
 }

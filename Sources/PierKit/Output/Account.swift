@@ -16,6 +16,7 @@ final class Account: Sendable {
     private let receivedBytes = Atomic<Int>(0)
     private let sentBytes = Atomic<Int>(0)
     private let messageCount = Atomic<Int>(0)
+    private let lostCount = Atomic<Int>(0)
     /// What has been told of its end. Held while anything is told, so that nothing comes after that.
     private let end = Lock((isClosed: false, wasReset: false))
 
@@ -29,6 +30,8 @@ final class Account: Sendable {
     var received: Int { receivedBytes.load(ordering: .relaxed) }
     var sent: Int { sentBytes.load(ordering: .relaxed) }
     var messages: Int { messageCount.load(ordering: .relaxed) }
+    /// How many of its datagrams are known not to have arrived on the other side of a relay.
+    var lost: Int { lostCount.load(ordering: .relaxed) }
 
     /// What every event of it begins with.
     var members: [EventMember] {
@@ -66,6 +69,15 @@ final class Account: Sendable {
         receivedBytes.store(Int(clamping: received.bytes), ordering: .relaxed)
         messageCount.store(Int(clamping: received.messages), ordering: .relaxed)
         sentBytes.store(Int(clamping: sent.bytes), ordering: .relaxed)
+        if client == nil { report?.count(received: received, sent: sent) }
+    }
+
+    /// What a relay of datagrams has received and sent here, and how many of those that came are lost.
+    func note(relayed received: DatagramRelay.Flow, _ sent: DatagramRelay.Flow, lost: UInt64) {
+        receivedBytes.store(Int(clamping: received.received), ordering: .relaxed)
+        messageCount.store(Int(clamping: received.messages), ordering: .relaxed)
+        sentBytes.store(Int(clamping: sent.bytes), ordering: .relaxed)
+        lostCount.store(Int(clamping: lost), ordering: .relaxed)
         if client == nil { report?.count(received: received, sent: sent) }
     }
 

@@ -122,6 +122,13 @@ final class Report: Sendable {
         tell(words, "warning", [("message", .string(words)), ("dropped", .integer(count))])
     }
 
+    /// Tells of datagrams that a relay could not bring to the other side, and why the last of them.
+    func lost(_ count: Int, _ error: SocketError) {
+        let words = text("\(count) datagrams were lost; \(error.said)", "丢失了 \(count) 个数据报；\(error.said)")
+        let members: [EventMember] = [("message", .string(words)), ("dropped", .integer(count))]
+        tell(text("warning: ", "警告：") + words, "warning", members)
+    }
+
     /// Tells the user something that is neither fault nor danger.
     func note(_ words: String) { tell(words, "warning", [("message", .string(words))]) }
 
@@ -185,6 +192,13 @@ final class Report: Sendable {
         self.sent.add(Int(clamping: sent.bytes), ordering: .relaxed)
     }
 
+    /// Adds to the totals what datagrams went by without being told.
+    func count(received: DatagramRelay.Flow, sent: DatagramRelay.Flow) {
+        self.received.add(Int(clamping: received.received), ordering: .relaxed)
+        messages.add(Int(clamping: received.messages), ordering: .relaxed)
+        self.sent.add(Int(clamping: sent.bytes), ordering: .relaxed)
+    }
+
     func accepted(_ who: Account, on endpoint: String) {
         let members = who.members + [("endpoint", .string(endpoint))]
         tellMore(text("\(who.name) accepted on \(endpoint)", "\(endpoint) 接受了 \(who.name)"), "accepted", members)
@@ -236,11 +250,13 @@ final class Report: Sendable {
         case .signalled(let number): members.append(("signal", .integer(Int(number))))
         case .unknown, nil: break
         }
+        if who.lost > 0 { members.append(("dropped", .integer(who.lost))) }
+        let lost = who.lost == 0 ? "" : text(", \(who.lost) datagrams lost", "，丢失 \(who.lost) 个数据报")
         tellMore(
             text(
                 "\(who.name) closed: \(who.received) bytes received in \(who.messages) messages, \(who.sent) sent, in \(time.inSeconds) s\(program.map { ", ended with \($0)" } ?? "")",
                 "\(who.name) 已关闭：收到 \(who.messages) 条信息共 \(who.received) 字节，发送 \(who.sent) 字节，历时 \(time.inSeconds) 秒\(program.map { "，结束时是 \($0.said)" } ?? "")"
-            ),
+            ) + lost,
             "closed", members)
     }
 

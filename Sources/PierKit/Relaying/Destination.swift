@@ -60,6 +60,16 @@ final class Destination: Sendable {
         }
     }
 
+    /// A connection for a sender of datagrams, to a socket's address.
+    func connection(_ trace: Trace?) async throws(SocketError) -> Connection {
+        try await Connection(to: endpoint, from: source, family: family, timeout: timeout, trace: trace)
+    }
+
+    /// A socket for datagrams to and from there alone.
+    func socket(_ trace: Trace?) async throws(SocketError) -> DatagramSocket {
+        try await DatagramSocket(to: endpoint, from: source, family: family, timeout: timeout, trace: trace)
+    }
+
     /// Closes what was opened for nobody.
     func close() {
         let left: OpenedStream? = supply.withLock { supply in

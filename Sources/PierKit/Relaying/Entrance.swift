@@ -1,3 +1,4 @@
+internal import SocketCore
 internal import Sockets
 
 /// Where the clients of a relay come in.
@@ -6,11 +7,16 @@ enum Entrance: Sendable {
     case listener(Listener, RelayVerb.Settings)
     /// There is one, from the start. Its end is the entrance's.
     case client(OpenedStream, RelayVerb.Settings)
+    /// Any number of them send datagrams.
+    case senders(DatagramSocket, RelayVerb.Settings)
 
     /// Opens what an endpoint names; the service manager may have passed on several sockets under one name.
     static func open(
         _ settings: RelayVerb.Settings, keepAlive: Duration?, _ trace: Trace?
     ) throws(SocketError) -> [Entrance] {
+        if settings.endpoint.transport.carriesDatagrams {
+            return [.senders(try DatagramSocket(on: settings.endpoint, trace: trace), settings)]
+        }
         guard try Listener.isNamed(by: settings.endpoint) else {
             let stream = try Connection.open(settings.endpoint, file: .read, trace: trace)
             try? stream.connection.setKeepAlive(after: keepAlive)
@@ -25,9 +31,28 @@ enum Entrance: Sendable {
         }
     }
 
-    /// The listener, where clients connect.
-    var listener: Listener? {
-        if case .listener(let listener, _) = self { listener } else { nil }
+    /// Whether anybody may still come.
+    var isListening: Bool {
+        switch self {
+        case .listener(let listener, _): !listener.isClosed
+        case .client: false
+        case .senders(let socket, _): !socket.isClosed
+        }
+    }
+
+    /// Lets nobody else in.
+    func stopListening() {
+        if case .client = self { return }
+        stop()
+    }
+
+    /// Where clients come to, and how.
+    var place: (address: SocketAddress, transport: Endpoint.Transport)? {
+        switch self {
+        case .listener(let listener, _): (listener.address, listener.transport)
+        case .client: nil
+        case .senders(let socket, _): (try? socket.localAddress).map { ($0, socket.transport) }
+        }
     }
 
     /// Lets nobody else in. A client that was there from the start has said all that it will.
@@ -35,6 +60,7 @@ enum Entrance: Sendable {
         switch self {
         case .listener(let listener, _): listener.close()
         case .client(let stream, _): try? stream.connection.stopReceiving()
+        case .senders(let socket, let settings): socket.finishServing(afterSilence: settings.linger)
         }
     }
 
@@ -43,6 +69,7 @@ enum Entrance: Sendable {
         switch self {
         case .listener(let listener, _): listener.close()
         case .client(let stream, _): _ = try? stream.finish(within: .zero)
+        case .senders(let socket, _): socket.close()
         }
     }
 }

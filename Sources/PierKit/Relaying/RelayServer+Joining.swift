@@ -8,6 +8,7 @@ internal import Sockets
 extension RelayServer {
     /// Joins a client to a target until both have ended. `stream` is what stands behind a client that was there from the start.
     func join(_ client: Connection, _ settings: RelayVerb.Settings, as stream: OpenedStream? = nil) async {
+        if let framing = framing(for: settings) { return await join(client, settings, framing: framing, as: stream) }
         guard let joint = await reach(client, settings, stream) else { return }
         await joint.relay.run()
         await conclude(joint, stream)
@@ -76,7 +77,7 @@ extension RelayServer {
     }
 
     /// What a client was the only one for has failed. Where nobody else can come, so has the command.
-    private func failed(_ error: SocketError) {
+    func failed(_ error: SocketError) {
         if isListening { tell(error) } else { failure.withLock { $0 = $0 ?? error } }
     }
 
@@ -85,7 +86,7 @@ extension RelayServer {
         if report.form != .json { report.warning(error.said) }
     }
 
-    private func refused(_ target: Destination, _ error: SocketError) {
+    func refused(_ target: Destination, _ error: SocketError) {
         guard refusals.isTime else { return }
         report.warning("\(target.endpoint): \(error.said)")
     }

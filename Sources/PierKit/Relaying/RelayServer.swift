@@ -11,6 +11,9 @@ final class RelayServer: Sendable {
     let failure = Lock<SocketError?>(nil)
     let refusals = Seldom()
     let losses = Seldom()
+    /// Where datagrams stand in a stream, if they meet one.
+    let framing: Framing?
+    let lostDatagrams: LostDatagrams
     private let settings: [RelayVerb.Settings]
     private let loops: Int
     private let course: Course
@@ -22,10 +25,12 @@ final class RelayServer: Sendable {
         settings = try command.settings()
         let destinations = try command.destinations()
         try checkOnceOnly(settings.map(\.endpoint) + destinations.map(\.endpoint))
+        framing = try command.checkedFraming(settings, destinations)
         targets = Targets(destinations, retry: command.retry, backoff: command.backoff)
         loops = command.loops?.value ?? EventLoopGroup.processors
         keepAlive = command.keepAlive.duration
         report = Report(command.reporting.form, isTraced: command.reporting.trace)
+        lostDatagrams = LostDatagrams(report)
         course = Course(grace: command.grace.duration)
     }
 
@@ -49,10 +54,8 @@ final class RelayServer: Sendable {
         for setting in settings {
             for entrance in try Entrance.open(setting, keepAlive: keepAlive, report.trace) {
                 entrances.withLock { $0.append(entrance) }
-                switch entrance {
-                case .listener(let listener, _): report.listening(listener.address, listener.transport)
-                case .client(let stream, _): programs.add(stream)
-                }
+                if let place = entrance.place { report.listening(place.address, place.transport) }
+                if case .client(let stream, _) = entrance { programs.add(stream) }
             }
         }
     }
@@ -76,6 +79,8 @@ final class RelayServer: Sendable {
         case .client(let stream, let settings):
             await join(stream.connection, settings, as: stream)
             return nil
+        case .senders(let socket, let settings):
+            return await serve(socket, settings, on: group)
         }
     }
 
@@ -97,10 +102,10 @@ final class RelayServer: Sendable {
     // MARK: For those who join
 
     /// Whether anybody may still come.
-    var isListening: Bool { entrances.withLock { $0 }.contains { $0.listener?.isClosed == false } }
+    var isListening: Bool { entrances.withLock { $0 }.contains { $0.isListening } }
 
     /// Nobody who comes could be joined to anything.
     func stopListening() {
-        for entrance in entrances.withLock({ $0 }) { entrance.listener?.close() }
+        for entrance in entrances.withLock({ $0 }) { entrance.stopListening() }
     }
 }

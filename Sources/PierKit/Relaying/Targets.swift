@@ -33,6 +33,19 @@ final class Targets: Sendable {
         for client: Connection, _ trace: Trace?, isWanted: () -> Bool,
         onRefusal: (_ target: Destination, _ error: SocketError, _ isLast: Bool) -> Void
     ) async throws(SocketError) -> (OpenedStream, Destination) {
+        try await first(isWanted: isWanted, onRefusal: onRefusal) { (target) throws(SocketError) in
+            try await target.connect(for: client, trace).map { ($0, target) }
+        }
+    }
+
+    /// Whether it is datagrams that go to them.
+    var carryDatagrams: Bool { all.first?.endpoint.transport.carriesDatagrams ?? false }
+
+    /// The same by another way to connect, which gives nil where a target has nothing left.
+    func first<Target>(
+        isWanted: () -> Bool, onRefusal: (_ target: Destination, _ error: SocketError, _ isLast: Bool) -> Void,
+        by open: (Destination) async throws(SocketError) -> Target?
+    ) async throws(SocketError) -> Target {
         let start = next.wrappingAdd(1, ordering: .relaxed).oldValue
         var tries = tries
         while true {
@@ -40,7 +53,7 @@ final class Targets: Sendable {
             for step in all.indices {
                 let target = all[Int((start &+ UInt(step)) % UInt(all.count))]
                 do throws(SocketError) {
-                    if let stream = try await target.connect(for: client, trace) { return (stream, target) }
+                    if let found = try await open(target) { return found }
                 } catch {
                     if error.cause == .cancelled { throw error }
                     onRefusal(target, error, step == all.count - 1 && !tries.mayGoOn)

@@ -20,6 +20,16 @@ enum Limits {
         max(1, (clients(.tasks, endpoints: 1) - Relay.sharedDescriptors) / 2 / endpoints)
     }
 
+    /// How many senders of datagrams each of some endpoints relays: each needs a descriptor for its target.
+    static func relayedSessions(endpoints: Int) -> Int { min(mostRelayedSessions, relayed(endpoints: endpoints)) }
+
+    static let mostRelayedSessions = 10_000
+
+    static let relayedSessionsHelp = text(
+        "How many senders of datagrams have a session at once; at the limit the one that has been silent for longest makes room (default: \(mostRelayedSessions), or half of what the limit on open files leaves, if that is less). At the most, 64 datagrams wait in each, and 8 MiB in all.",
+        "同时有多少个数据报的发送者有会话；到了上限，沉默最久的一个让出位置（默认：\(mostRelayedSessions)，或者打开文件数的限制所剩的一半，取较小的）。每个会话最多有 64 个数据报等待，全部最多 8 MiB。"
+    )
+
     static let relayedHelp: String = {
         let number =
             isForThisMachine

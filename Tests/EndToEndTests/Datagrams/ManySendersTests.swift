@@ -23,7 +23,7 @@ import TestSupport
 }
 
 /// Has all of them ask at once, each its own question, and receives whatever comes; gives those who were not answered.
-private func askAll(_ senders: [DatagramPeer], _ round: Int) throws -> Set<Int> {
+func askAll(_ senders: [DatagramPeer], _ round: Int) throws -> Set<Int> {
     let questions = senders.indices.map {
         Array("sender \($0), round \(round), \(String(repeating: "x", count: $0))".utf8)
     }

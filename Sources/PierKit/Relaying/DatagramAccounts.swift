@@ -1,0 +1,50 @@
+internal import SocketCore
+internal import Sockets
+
+/// What is told of a client and its target where one of them, or both, speak in datagrams.
+final class DatagramAccounts: Sendable {
+    let client: Account
+    private let ofTarget = Lock<Account?>(nil)
+    private let report: Report
+
+    private init?(_ name: String, on place: String, _ report: Report) {
+        guard report.isTelling else { return nil }
+        self.report = report
+        client = Account(name, report)
+        client.accepted(on: place)
+    }
+
+    /// Nil where nothing is told of single clients.
+    convenience init?(of session: DatagramSession, _ report: Report) {
+        let name = session.remoteAddress == .unnamed ? "unix-dgram" : "\(session.remoteAddress)"
+        self.init(name, on: "\(session.socket.endpoint)", report)
+    }
+
+    /// Nil where nothing is told of single clients.
+    convenience init?(of connection: Connection, _ stream: OpenedStream?, _ endpoint: Endpoint, _ report: Report) {
+        let place = connection.listener.map { $0.address.described(for: $0.transport) } ?? "\(endpoint)"
+        self.init(stream?.peerName ?? connection.peerName, on: place, report)
+    }
+
+    func connected(to peer: SocketAddress?, from local: SocketAddress?, since start: Deadline) {
+        let account = Account(peer.map { "\($0)" } ?? "", report, of: client)
+        account.connected(from: local, since: start)
+        ofTarget.withLock { $0 = account }
+    }
+
+    /// A failure belongs to the side whose verb it ended.
+    func closed(_ relay: DatagramRelay) {
+        client.note(relayed: relay.forth, relay.back, lost: relay.lost &- relay.back.lost)
+        client.closed(relay.forth.failed(.receive) ?? relay.back.failed(.send))
+        let target: Account? = ofTarget.withLock { $0 }
+        target?.note(relayed: relay.back, relay.forth, lost: relay.back.lost)
+        target?.closed(relay.back.failed(.receive) ?? relay.forth.failed(.send))
+    }
+}
+
+extension DatagramRelay.Flow {
+    /// Why it ended, if that verb failed.
+    fileprivate func failed(_ verb: SocketError.Operation) -> SocketError? {
+        failure.flatMap { $0.operation == verb ? $0 : nil }
+    }
+}

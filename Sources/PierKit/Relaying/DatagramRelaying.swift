@@ -1,0 +1,123 @@
+internal import SocketCore
+internal import Sockets
+internal import Synchronization
+
+// A relay with datagrams on one side or on both.
+
+extension RelayServer {
+    /// Until the socket takes no more senders and the last session has ended; then why, if it failed.
+    func serve(
+        _ socket: DatagramSocket, _ settings: RelayVerb.Settings, on group: EventLoopGroup
+    ) async -> SocketError? {
+        do throws(SocketError) {
+            try await socket.serve(on: group, limit: settings.maxSessions, idleTimeout: settings.idleTimeout) {
+                [self] session in await join(session, settings)
+            }
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// A sender of datagrams, for as long as his session lasts.
+    private func join(_ session: DatagramSession, _ settings: RelayVerb.Settings) async {
+        let accounts = DatagramAccounts(of: session, report)
+        let relay: DatagramRelay
+        do throws(SocketError) {
+            relay = try await target(of: session, settings, accounts)
+        } catch {
+            accounts?.client.closed(error)
+            return
+        }
+        await relay.run()
+        accounts?.closed(relay)
+    }
+
+    private func target(
+        of session: DatagramSession, _ settings: RelayVerb.Settings, _ accounts: DatagramAccounts?
+    ) async throws(SocketError) -> DatagramRelay {
+        let start = Deadline.now
+        guard let framing = framing(for: settings) else {
+            let socket = try await datagramTarget { !session.isOver }
+            accounts?.connected(to: socket.remoteAddress, from: try? socket.localAddress, since: start)
+            return DatagramRelay(session, socket, onLoss: lostDatagrams.note)
+        }
+        let trace = report.trace
+        let stream = try await targets.first {
+            !session.isOver
+        } onRefusal: { destination, error, _ in
+            refused(destination, error)
+        } by: { (destination) throws(SocketError) in
+            try await destination.connection(trace)
+        }
+        try? stream.setKeepAlive(after: keepAlive)
+        accounts?.connected(to: stream.remoteAddress, from: try? stream.localAddress, since: start)
+        return DatagramRelay(
+            session, stream, framing: framing, upTo: settings.receiveSize, linger: settings.linger,
+            onLoss: lostDatagrams.note)
+    }
+
+    /// A client that is a stream, and its target's datagrams. `stream` is what stands behind a client that was there from the
+    /// start.
+    func join(
+        _ client: Connection, _ settings: RelayVerb.Settings, framing: Framing, as stream: OpenedStream?
+    ) async {
+        let accounts = DatagramAccounts(of: client, stream, settings.endpoint, report)
+        let start = Deadline.now
+        let socket: DatagramSocket
+        do throws(SocketError) {
+            socket = try await datagramTarget { !client.isBroken }
+        } catch {
+            // Not an end, which would look like an answer without words.
+            client.abort()
+            if let stream { await end(stream, error) }
+            accounts?.client.closed(error)
+            return
+        }
+        accounts?.connected(to: socket.remoteAddress, from: try? socket.localAddress, since: start)
+        let relay = DatagramRelay(
+            client, socket, framing: framing, upTo: settings.receiveSize, idleTimeout: settings.idleTimeout,
+            linger: settings.linger, onLoss: lostDatagrams.note)
+        await relay.run()
+        if let stream { await end(stream, relay.forth.failure ?? relay.back.failure) }
+        accounts?.closed(relay)
+    }
+
+    /// Leaves nothing behind of a client that was there from the start. What failed for it has failed for the command.
+    private func end(_ stream: OpenedStream, _ error: SocketError?) async {
+        var failure = error
+        do throws(SocketError) { _ = try await stream.finish() } catch { failure = failure ?? error }
+        programs.remove(stream)
+        if let failure { failed(failure) }
+    }
+
+    private func datagramTarget(isWanted: () -> Bool) async throws(SocketError) -> DatagramSocket {
+        let trace = report.trace
+        return try await targets.first(isWanted: isWanted) { destination, error, _ in
+            refused(destination, error)
+        } by: { (destination) throws(SocketError) in
+            try await destination.socket(trace)
+        }
+    }
+
+    /// How the clients of an endpoint and their targets are joined: nil where both have streams or both have datagrams.
+    func framing(for settings: RelayVerb.Settings) -> Framing? {
+        settings.endpoint.transport.carriesDatagrams == targets.carryDatagrams ? nil : framing
+    }
+}
+
+/// The datagrams that a relay has lost, told now and then: one that nobody answers may be asked thousands of times a second.
+final class LostDatagrams: Sendable {
+    private let report: Report
+    private let untold = Atomic<Int>(0)
+    private let seldom = Seldom()
+
+    init(_ report: Report) { self.report = report }
+
+    @Sendable
+    func note(_ error: SocketError) {
+        untold.wrappingAdd(1, ordering: .relaxed)
+        guard seldom.isTime else { return }
+        report.lost(untold.exchange(0, ordering: .relaxed), error)
+    }
+}
