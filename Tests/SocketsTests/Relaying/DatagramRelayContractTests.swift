@@ -113,9 +113,10 @@ import Testing
         try await withTime(.milliseconds(400)) { idle in
             try await relayingDatagrams(sides, idleTimeout: idle) { _, relayed in
                 let client = try await relayed.client()
+                // From here: the session may be as old.
+                let begin = ContinuousClock.now
                 try await client.send([0])
                 let sender = try await relayed.behind.receive().sender
-                let begin = ContinuousClock.now
                 var (last, longest) = (begin, Duration.zero)
                 do {
                     while ContinuousClock.now - begin < idle * 4 {
