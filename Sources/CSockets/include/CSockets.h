@@ -49,6 +49,9 @@ int csockets_pipe(int ends[2], int size);
 /// splice(2) without offsets, non-blocking on the pipe's side.
 ssize_t csockets_splice(int from, int to, size_t most);
 
+/// Gives what the allocator keeps back to the system (malloc_trim(3)), where it can.
+void csockets_give_back_memory(void);
+
 /// Blocks SIGPIPE for the calling thread (pthread_sigmask(3)): splice(2) has no flag to leave it out.
 void csockets_block_pipe_signal(void);
 

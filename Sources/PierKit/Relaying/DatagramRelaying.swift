@@ -21,6 +21,8 @@ extension RelayServer {
 
     /// A sender of datagrams, for as long as his session lasts.
     private func join(_ session: DatagramSession, _ settings: RelayVerb.Settings) async {
+        occupancy.enter()
+        defer { occupancy.leave() }
         let accounts = DatagramAccounts(of: session, report)
         let relay: DatagramRelay
         do throws(SocketError) {

@@ -8,6 +8,8 @@ internal import Sockets
 extension RelayServer {
     /// Joins a client to a target until both have ended. `stream` is what stands behind a client that was there from the start.
     func join(_ client: Connection, _ settings: RelayVerb.Settings, as stream: OpenedStream? = nil) async {
+        occupancy.enter()
+        defer { occupancy.leave() }
         if let framing = framing(for: settings) { return await join(client, settings, framing: framing, as: stream) }
         guard let joint = await reach(client, settings, stream) else { return }
         await joint.relay.run()

@@ -7,6 +7,7 @@ final class RelayServer: Sendable {
     let targets: Targets
     let keepAlive: Duration?
     let programs = Programs()
+    let occupancy = Occupancy()
     /// Why what the command was for has failed: its only client, or the one that a target was there for.
     let failure = Lock<SocketError?>(nil)
     let refusals = Seldom()

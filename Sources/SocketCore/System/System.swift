@@ -288,6 +288,12 @@ package enum System {
         pthread_sigmask(SIG_SETMASK, &all, nil)
     }
 
+    /// Blocks the calling thread for so long (poll(2)).
+    package static func pause(milliseconds: CInt) { _ = Glibc.poll(nil, 0, milliseconds) }
+
+    /// Gives the memory that the allocator keeps back to the system (malloc_trim(3)).
+    package static func giveBackMemory() { csockets_give_back_memory() }
+
     /// Lets another thread have the processor (sched_yield(2)).
     package static func letOthersRun() { _ = sched_yield() }
 
