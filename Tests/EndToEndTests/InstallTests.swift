@@ -62,7 +62,7 @@ struct InstallTests {
                 "share/bash-completion/completions/pier", "share/zsh/site-functions/_pier",
                 "share/fish/vendor_completions.d/pier.fish",
             ].map { contents(of: "\(prefix)/\($0)") }
-            for verb in ["serve", "connect", "listen"] {
+            for verb in ["serve", "connect", "listen", "relay"] {
                 let help = try await pier(verb, "--help").output
                 let options = help.matches(of: /--([a-z][a-z0-9-]+)/).map { String($0.1) }
                 #expect(options.count > 7)
