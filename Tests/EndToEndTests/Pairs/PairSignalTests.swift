@@ -1,0 +1,71 @@
+import Testing
+import TestSupport
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// Line 8 of the contract, and the exit codes of line 4, over every pair of streams that a relay joins.
+@Suite("The contract's signals, over every pair", .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)))
+struct PairSignalTests {
+    /// More than what the kernel keeps of a file between the two.
+    private static let much = randomBytes(8_000_000)
+
+    @Test(arguments: Pair.all, [SIGTERM, SIGINT])
+    func whatIsUnderWayMayFinishAfterTheFirstSignal(pair: Pair, signal: CInt) async throws {
+        let said = pair.front == .file ? Self.much : Array("before".utf8)
+        try await joining(pair, "--grace", "1h", said: said) { joined in
+            let client = try await joined.client()
+            try client.send(said)
+            let server = try await joined.server()
+            #expect(try server.receiveBytes(6) == Array(said.prefix(6)))
+            joined.relay.send(signal)
+            try await joined.hasHeard(signal)
+            try server.send("after")
+            let heard = pair.heard(of: "after")
+            #expect(try client.receive(heard.utf8.count) == heard)
+            client.finish()
+            // A file's own input ends there; what was taken of it arrives.
+            let rest = try server.receiveAll()
+            #expect(said.dropFirst(6).starts(with: rest))
+            #expect(pair.front == .file || rest.isEmpty)
+            server.close()
+            #expect(try client.receiveText() == "")
+            client.close()
+            #expect(try await joined.relay.end() == 0, "\(joined.relay.errors.text)")
+        }
+    }
+
+    @Test(arguments: Pair.all, endingSignals)
+    func theSecondSignalEndsAtOnce(pair: Pair, signal: (number: CInt, code: CInt)) async throws {
+        let said = pair.front == .file ? Self.much : Array("before".utf8)
+        try await joining(pair, "--grace", "1h", said: said) { joined in
+            let client = try await joined.client()
+            try client.send(said)
+            let server = try await joined.server()
+            #expect(try server.receiveBytes(6) == Array(said.prefix(6)))
+            joined.relay.send(signal.number)
+            try await joined.hasHeard(signal.number)
+            #expect(joined.relay.ending == nil)
+            joined.relay.send(signal.number)
+            #expect(try await joined.relay.end() == signal.code, "\(joined.relay.errors.text)")
+        }
+    }
+
+    @Test(arguments: Pair.all)
+    func aGraceThatRunsOutEndsIt(pair: Pair) async throws {
+        let said = pair.front == .file ? Self.much : Array("before".utf8)
+        try await joining(pair, "--grace", "50ms", said: said) { joined in
+            let client = try await joined.client()
+            try client.send(said)
+            let server = try await joined.server()
+            #expect(try server.receiveBytes(6) == Array(said.prefix(6)))
+            joined.relay.send(SIGTERM)
+            #expect(try await joined.relay.end() == 143, "\(joined.relay.errors.text)")
+        }
+    }
+}
+
+/// The signals that end a command, and the exit codes where they end it at once.
+let endingSignals: [(number: CInt, code: CInt)] = [(SIGTERM, 143), (SIGINT, 130)]
