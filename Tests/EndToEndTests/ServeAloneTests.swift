@@ -116,4 +116,12 @@ import TestSupport
         #expect(server.status == status)
         expectOneSentence(server, part)
     }
+
+    @Test(arguments: ["fd:3", "systemd:web"], [["serve", "echo"], ["relay"]])
+    func aDatagramSocketThatWasPassedOnIsForTheVerbsThatCanTakeIt(endpoint: String, verb: [String]) async throws {
+        let words = verb + [endpoint] + (verb == ["relay"] ? ["127.0.0.1:9"] : [])
+        let server = try await outcome(of: datagramLauncher + [Place.pier] + words)
+        #expect(server.status == 2)
+        expectOneSentence(server, "connect and listen only")
+    }
 }

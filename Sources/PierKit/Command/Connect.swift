@@ -81,8 +81,8 @@ struct Connect: Verb {
     @Option(
         help: ArgumentHelp(
             text(
-                "How often it is tried again when it cannot be connected: a number, or forever.",
-                "连接不上时再试多少次：一个数字，或者 forever（一直试）。")))
+                "How often it is tried again when an address cannot be connected: a number, or forever.",
+                "地址连接不上时再试多少次：一个数字，或者 forever（一直试）。")))
     var retry = Retries(0)
 
     @Option(

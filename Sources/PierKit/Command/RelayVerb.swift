@@ -75,16 +75,18 @@ struct RelayVerb: Verb {
     @Argument(
         help: ArgumentHelp(
             text(
-                "Where to listen: HOST:PORT, :PORT for every address, a path; port 0 is a free port; or what is one client itself: -, exec:PROGRAM, file:PATH, fd:N, systemd:NAME.",
-                "在哪里监听：HOST:PORT，:PORT 表示所有地址，或者路径；端口 0 表示任意一个空闲端口；或者它本身就是一个客户端：-、exec:程序、file:路径、fd:编号、systemd:名字。"),
+                "Where to listen: HOST:PORT, :PORT for every address, a path, udp://HOST:PORT, unix-dgram:PATH, systemd:NAME, fd:N; port 0 is a free port. Or what is one client itself: -, exec:PROGRAM, file:PATH, and a connected fd:N or systemd:NAME.",
+                "在哪里监听：HOST:PORT，:PORT 表示所有地址，路径，udp://HOST:PORT，unix-dgram:路径，systemd:名字，fd:编号；端口 0 表示任意一个空闲端口。或者它本身就是一个客户端：-、exec:程序、file:路径，以及已连接的 fd:编号 或 systemd:名字。"
+            ),
             valueName: text("listen", "监听")), completion: .file())
     var listen: String
 
     @Argument(
         help: ArgumentHelp(
             text(
-                "Where to: HOST:PORT, :PORT on this machine, a path, exec:PROGRAM, file:PATH, fd:N, systemd:NAME or -; several are used in turn.",
-                "连接到哪里：HOST:PORT，:PORT 表示本机，路径，exec:程序，file:路径，fd:编号，systemd:名字，或者 -；有几个就轮流使用。"),
+                "Where to: HOST:PORT, :PORT on this machine, a path, udp://HOST:PORT, unix-dgram:PATH, exec:PROGRAM, file:PATH, fd:N, systemd:NAME or -; several are used in turn.",
+                "连接到哪里：HOST:PORT，:PORT 表示本机，路径，udp://HOST:PORT，unix-dgram:路径，exec:程序，file:路径，fd:编号，systemd:名字，或者 -；有几个就轮流使用。"
+            ),
             valueName: text("targets", "目标")), completion: .file())
     var targets: [String]
 
@@ -102,8 +104,8 @@ struct RelayVerb: Verb {
     @Option(
         help: ArgumentHelp(
             text(
-                "How many bytes are received at once. A side that does not read holds at the most so many of each direction, besides the kernel's buffers, and about 5 KB for both connections and their tasks.",
-                "一次最多接收多少字节。不读取的一边在每个方向最多占用这么多，此外是内核的缓冲区，以及两个连接和它们的任务约 5 KB。")))
+                "How many bytes are received at once, at most 1 MiB. A side that does not read holds at the most so many of each direction, besides the kernel's buffers, and about 5 KB for both connections and their tasks.",
+                "一次最多接收多少字节，不超过 1 MiB。不读取的一边在每个方向最多占用这么多，此外是内核的缓冲区，以及两个连接和它们的任务约 5 KB。")))
     var receiveSize = Count(65536)
 
     @Option(help: ArgumentHelp(Limits.relayedHelp))
@@ -129,8 +131,8 @@ struct RelayVerb: Verb {
     @Option(
         help: ArgumentHelp(
             text(
-                "With datagrams: how long answers are waited for behind the last of them, when the client has finished or the first signal has come.",
-                "用数据报时：客户端结束或者第一个信号之后，最后一个回应之后还等多久。")))
+                "With datagrams: how long answers are waited for behind the last of them, when the client has finished or the first signal has come; off is an hour.",
+                "用数据报时：客户端结束或者第一个信号之后，最后一个回应之后还等多久；off 是一小时。")))
     var linger = TimeSpan(.seconds(1))
 
     @Option(
@@ -204,7 +206,9 @@ struct RelayVerb: Verb {
                 Settings(
                     endpoint: endpoint,
                     backlog: try value(of: "backlog", in: endpoint, else: backlog, Count.hint).value,
-                    receiveSize: try value(of: "receive-size", in: endpoint, else: receiveSize, Count.hint).value,
+                    receiveSize: min(
+                        try value(of: "receive-size", in: endpoint, else: receiveSize, Count.hint).value,
+                        Connection.largestReceive),
                     maxClients: try value(of: "max-clients", in: endpoint, else: maxClients ?? most, Count.hint).value,
                     maxSessions: try value(
                         of: "max-sessions", in: endpoint, else: maxSessions ?? mostSessions, Count.hint

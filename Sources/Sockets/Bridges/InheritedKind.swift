@@ -14,6 +14,25 @@ package enum InheritedKind: Sendable, Hashable {
     case stream
     /// A datagram socket.
     case datagrams
+
+    /// What a descriptor is, as `getsockopt(2)` tells. Throws where it is not open.
+    init(of descriptor: CInt) throws(Errno) {
+        if try !System.use(of: descriptor).isSocket {
+            self = .stream
+        } else if try Self.number(SO_TYPE, of: descriptor) == System.kindDatagram {
+            self = .datagrams
+        } else {
+            self = try Self.number(SO_ACCEPTCONN, of: descriptor) == 0 ? .stream : .listener
+        }
+    }
+
+    private static func number(_ option: CInt, of descriptor: CInt) throws(Errno) -> CInt {
+        var number: CInt = 0
+        _ = try withUnsafeMutableBytes(of: &number) { (bytes) throws(Errno) in
+            try System.getOption(descriptor, SOL_SOCKET, option, bytes)
+        }
+        return number
+    }
 }
 
 extension Endpoint {
@@ -25,9 +44,7 @@ extension Endpoint {
         get throws(SocketError) {
             guard let descriptor = try inheritedDescriptor else { return nil }
             do throws(Errno) {
-                guard try System.use(of: descriptor).isSocket else { return .stream }
-                if try Self.number(SO_TYPE, of: descriptor) == System.kindDatagram { return .datagrams }
-                return try Self.number(SO_ACCEPTCONN, of: descriptor) == 0 ? .stream : .listener
+                return try InheritedKind(of: descriptor)
             } catch {
                 throw SocketError(.adopt, .system(error), target: description)
             }
@@ -48,15 +65,6 @@ extension Endpoint {
                 return only
             }
         }
-    }
-
-    /// A number that `getsockopt(2)` gives.
-    private static func number(_ option: CInt, of descriptor: CInt) throws(Errno) -> CInt {
-        var number: CInt = 0
-        _ = try withUnsafeMutableBytes(of: &number) { (bytes) throws(Errno) in
-            try System.getOption(descriptor, SOL_SOCKET, option, bytes)
-        }
-        return number
     }
 }
 

@@ -43,36 +43,42 @@ extension Listener {
     /// Whether clients connect to what an endpoint names. All else is one stream that is there already: for
     /// `Connection.open`.
     ///
-    /// Never waits. Throws where a descriptor is not open, and where the service manager has passed on nothing of this name.
+    /// Never waits. Throws where a descriptor is not open, or is a datagram socket, and where the service manager has passed on
+    /// nothing of this name.
     package static func isNamed(by endpoint: Endpoint) throws(SocketError) -> Bool {
+        let numbers: [CInt]
         switch endpoint.place {
         case .address, .name, .port: return true
         case .standardStreams, .program, .file: return false
-        case .descriptor(let number): return try listens(number)
-        case .inherited(let name):
-            // A service with Accept=yes gets a client's socket instead of the listening one: systemd.socket(5).
-            for number in try Inherited.sockets(named: name, for: endpoint) where try listens(number) { return true }
-            return false
+        case .descriptor(let number): numbers = [number]
+        case .inherited(let name): numbers = try Inherited.sockets(named: name, for: endpoint)
         }
+        // A service with Accept=yes gets a client's socket instead of the listening one: systemd.socket(5).
+        var isListener = false
+        for number in numbers {
+            switch try kind(of: number) {
+            case .listener: isListener = true
+            case .stream: break
+            case .datagrams:
+                throw endpoint.refused(
+                    .adopt,
+                    "a datagram socket that was passed on can be used by connect and listen only; write udp://HOST:PORT"
+                )
+            }
+        }
+        return isListener
     }
 
-    /// Whether a descriptor is a listening socket (`SO_ACCEPTCONN` of `socket(7)`).
-    private static func listens(_ descriptor: CInt) throws(SocketError) -> Bool {
-        var listens: CInt = 0
+    private static func kind(of descriptor: CInt) throws(SocketError) -> InheritedKind {
         do throws(Errno) {
-            _ = try withUnsafeMutableBytes(of: &listens) { (bytes) throws(Errno) in
-                try System.getOption(descriptor, SOL_SOCKET, SO_ACCEPTCONN, bytes)
-            }
-        } catch .notSocket {
-            return false
+            return try InheritedKind(of: descriptor)
         } catch {
             throw SocketError(.adopt, .system(error), target: "fd:\(descriptor)")
         }
-        return listens != 0
     }
 
     private static func checkListening(_ descriptor: CInt) throws(SocketError) {
-        guard try listens(descriptor) else {
+        guard try kind(of: descriptor) == .listener else {
             throw SocketError(
                 .adopt, .misuse("it is no listening socket; a connected one can only be the target"),
                 target: "fd:\(descriptor)")

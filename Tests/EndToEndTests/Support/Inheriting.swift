@@ -27,3 +27,17 @@ func connectedLauncher(to port: UInt16) -> [String] {
         """,
     ]
 }
+
+/// Starts a command that gets a bound datagram socket as its descriptor 3, under the name `web`.
+let datagramLauncher = [
+    "python3", "-c",
+    """
+    import os, socket, sys
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(('127.0.0.1', 0))
+    os.dup2(s.fileno(), 3)
+    os.set_inheritable(3, True)
+    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='web')
+    os.execvp(sys.argv[1], sys.argv[1:])
+    """,
+]
