@@ -188,7 +188,7 @@ struct RelayVerb: Verb {
 
     /// The endpoints to listen on: the flags, or what an endpoint says otherwise.
     func settings() throws(Failure) -> [Settings] {
-        let most = Count(Limits.relayed(endpoints: 1 + also.count))
+        let most = Count(Limits.relayed(endpoints: 1 + also.count, to: try destinations().map(\.endpoint)))
         let mostSessions = Count(Limits.relayedSessions(endpoints: 1 + also.count))
         var all: [Settings] = []
         for words in [listen] + also {

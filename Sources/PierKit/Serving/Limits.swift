@@ -14,10 +14,11 @@ enum Limits {
 
     static let mostThreads = 1000
 
-    /// How many clients each of some endpoints relays: each needs a descriptor for itself and one for its target, and what
+    /// How many clients each of some endpoints relays: each needs a descriptor for itself and those of its target, and what
     /// comes in bulk needs some for all.
-    static func relayed(endpoints: Int) -> Int {
-        max(1, (clients(.tasks, endpoints: 1) - Relay.sharedDescriptors) / 2 / endpoints)
+    static func relayed(endpoints: Int, to targets: [Endpoint] = []) -> Int {
+        let each = 1 + (targets.map(\.descriptors).max() ?? 1)
+        return max(1, (clients(.tasks, endpoints: 1) - Relay.sharedDescriptors) / each / endpoints)
     }
 
     /// How many senders of datagrams each of some endpoints relays: each needs a descriptor for its target.
@@ -34,9 +35,11 @@ enum Limits {
         let number =
             isForThisMachine
             ? text(
-                "\(relayed(endpoints: 1)) here, half of what the limit on open files leaves",
-                "这里是 \(relayed(endpoints: 1))，是打开文件数的限制所剩的一半")
-            : text("half of what the limit on open files leaves", "打开文件数的限制所剩的一半")
+                "\(relayed(endpoints: 1)) here, half of what the limit on open files leaves; of programs a third, of files a fifth",
+                "这里是 \(relayed(endpoints: 1))，是打开文件数的限制所剩的一半；用程序时是三分之一，用文件时是五分之一")
+            : text(
+                "half of what the limit on open files leaves; of programs a third, of files a fifth",
+                "打开文件数的限制所剩的一半；用程序时是三分之一，用文件时是五分之一")
         return text(
             "How many clients are relayed at once; more queue (default: \(number); several endpoints share them).",
             "同时转接多少客户端，更多的要排队（默认：\(number)；几个端点平分）。")
@@ -70,4 +73,16 @@ enum Limits {
     static let sessionsHelp = text(
         "How many senders of datagrams are known at once, where something is told of them or over Unix sockets; at the limit the one that has been silent for longest is forgotten. At the most, 64 datagrams wait for each, and 8 MiB for all.",
         "要说出发送者或用 Unix 套接字的时候，同时记住多少个数据报的发送者；到了上限，忘掉沉默最久的一个。每个发送者最多有 64 个数据报等待处理，全部最多 8 MiB。")
+}
+
+extension Endpoint {
+    /// How many descriptors a stream to it takes: a program's has one to be told of its end by; a file has its own, and a
+    /// socket pair and a bell for the threads that read and write it.
+    fileprivate var descriptors: Int {
+        switch place {
+        case .program: 2
+        case .file: 4
+        case .address, .name, .port, .standardStreams, .descriptor, .inherited: 1
+        }
+    }
 }
