@@ -12,7 +12,7 @@ final class Course: Sendable {
 
     /// The work is done, or has failed.
     @Sendable
-    func ended(_ failure: SocketError?) { events.post(.ended(failure)) }
+    func ended(_ failure: Failure?) { events.post(.ended(failure)) }
 
     /// Waits for the end; returns when all went well. `stop` is called at the first signal. What was shown on
     /// `output` is written out first: within the grace, or at the second signal at once, as far as somebody reads it.
@@ -32,9 +32,9 @@ final class Course: Sendable {
                 throw Failure(output: error)
             case .flushFailed(let failure):
                 throw failure
-            case .ended(let error?):
+            case .ended(let failure?):
                 try? output?.flush(until: .after(.seconds(1)))
-                throw Failure(error)
+                throw failure
             case .ended(nil):
                 return try finish(output, until: deadline == .never ? .after(.seconds(5)) : deadline)
             }

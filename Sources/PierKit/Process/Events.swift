@@ -8,8 +8,8 @@ enum Event: Sendable {
     case outputFailed(Errno)
     /// What was shown could not be written out at the end.
     case flushFailed(Failure)
-    /// The work is done; the error if it is not.
-    case ended(SocketError?)
+    /// The work is done; why not, if it is not.
+    case ended(Failure?)
 }
 
 /// A queue of events from any thread to the main one.

@@ -50,7 +50,7 @@ extension RelayServer {
             // Not an end, which would look like an answer without words.
             client.abort()
             if let stream {
-                failed(error)
+                failed(Failure(error))
                 _ = try? await stream.finish()
                 programs.remove(stream)
             }
@@ -69,23 +69,25 @@ extension RelayServer {
         programs.remove(joint.target)
         if let stream { programs.remove(stream) }
         joint.accounts?.closed(relay, client, target)
-        let broken = client.failure ?? target.failure
         if stream != nil || joint.isThereOnce {
-            let failure = broken ?? relay.failure(of: relay.first) ?? relay.failure(of: relay.second)
-            if let failure { failed(failure) }
-        } else if let broken, losses.isTime {
-            tell(broken)
+            if let failure = joint.failure(client, target) { failed(failure) }
+        } else if let broken = client.failure ?? target.failure, losses.isTime {
+            tell(broken.said)
         }
     }
 
     /// What a client was the only one for has failed. Where nobody else can come, so has the command.
-    func failed(_ error: SocketError) {
-        if isListening { tell(error) } else { failure.withLock { $0 = $0 ?? error } }
+    func failed(_ error: Failure) {
+        if !isListening {
+            failure.withLock { $0 = $0 ?? error }
+        } else if let sentence = error.sentence {
+            tell(sentence)
+        }
     }
 
     /// As an event it is told with the client.
-    private func tell(_ error: SocketError) {
-        if report.form != .json { report.warning(error.said) }
+    private func tell(_ words: String) {
+        if report.form != .json { report.warning(words) }
     }
 
     func refused(_ target: Destination, _ error: SocketError) {

@@ -9,7 +9,7 @@ final class RelayServer: Sendable {
     let programs = Programs()
     let occupancy = Occupancy()
     /// Why what the command was for has failed: its only client, or the one that a target was there for.
-    let failure = Lock<SocketError?>(nil)
+    let failure = Lock<Failure?>(nil)
     let refusals = Seldom()
     let losses = Seldom()
     /// Where datagrams stand in a stream, if they meet one.
@@ -68,7 +68,7 @@ final class RelayServer: Sendable {
             { [self] in await serve(entrance, on: group) }
         }
         Together.start(works, on: group.loops[0]) { [self] error in
-            course.ended(error ?? failure.withLock { $0 })
+            course.ended(error.map { Failure($0) } ?? failure.withLock { $0 })
         }
     }
 

@@ -41,7 +41,9 @@ final class Server: Sendable {
                 programs.endAll()
                 opened.close()
             }
-            try start(opened) { [self] error in course.ended(error ?? failure.withLock { $0 }) }
+            try start(opened) { [self] error in
+                course.ended((error ?? failure.withLock { $0 }).map { Failure($0) })
+            }
             try course.wait(writing: output) {
                 opened.stop()
                 for stop in stops.withLock({ $0 }) { stop() }
