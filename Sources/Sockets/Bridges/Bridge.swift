@@ -18,7 +18,8 @@ internal import SystemPackage
 // - `finishSending`: what was sent is written out, and then the sink is closed, so that a pipe's reader finds the end.
 // - Without a source, the connection receives its end when all that was sent is written: until then it might have failed.
 // - Without a sink, nothing can be sent: a send fails as to a peer that no longer reads (`Errno.brokenPipe`).
-// - Reading or writing fails: that direction ends so, and the failure is kept.
+// - Reading or writing fails: that direction ends so, and the failure is kept. What could not be written ends the other
+//   direction too.
 // - `close`: no more is read, and what was sent before is written out.
 
 /// Files, pipes and terminals joined to a connection.

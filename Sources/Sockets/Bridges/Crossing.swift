@@ -156,10 +156,13 @@ final class Crossing: Sendable {
 
     /// Carries what the connection sends to the sink, until the connection finishes or the sink fails.
     private func write(to sink: BridgedDescriptor) {
-        if let cause = carry(to: sink) {
+        var isLost = false
+        if let cause = carry(to: sink, &isLost) {
             failed(.write, cause)
             // What comes now has nowhere to go, and its sender is told.
             try? System.shutdown(socket, how: CInt(SHUT_RD))
+            // Who has sent all that it wanted to would wait for the source for ever.
+            if isLost || hasMore { stop() }
         }
         // Closed first: who then receives the end may rely on it.
         sink.leave()
@@ -167,8 +170,13 @@ final class Crossing: Sendable {
         ended()
     }
 
-    /// Why the sink takes no more, unless the connection has finished.
-    private func carry(to sink: BridgedDescriptor) -> SocketError.Cause? {
+    /// Whether something has come that is not written.
+    private var hasMore: Bool {
+        withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { (received(into: $0) ?? 0) > 0 }
+    }
+
+    /// Why the sink takes no more, unless the connection has finished; and whether something that had come is lost by that.
+    private func carry(to sink: BridgedDescriptor, _ isLost: inout Bool) -> SocketError.Cause? {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.size, alignment: 16)
         defer { buffer.deallocate() }
         let (descriptor, isFile) = (sink.rawValue, sink.isFile)
@@ -183,9 +191,11 @@ final class Crossing: Sendable {
                 }
                 guard let count = received(into: buffer) else { continue }
                 if count == 0 { return nil }
+                isLost = true
                 let isWritten = try put(
                     UnsafeRawBufferPointer(rebasing: buffer[..<count]), descriptor, isFile: isFile)
                 if !isWritten { return .timedOut }
+                isLost = false
             } catch {
                 return .system(error)
             }

@@ -177,6 +177,8 @@ public final class Relay: Sendable {
         flow.fail(error)
         // What still comes from there could be brought to nobody.
         if error.operation == .receive { try? destination.stopReceiving() }
+        // A file, a pipe or a terminal that failed: what it still has to say is no whole.
+        if error.operation == .send, breakage?(destination) != nil { try? destination.stopReceiving() }
         return error.operation == .send && destination.takesNoMore(error)
     }
 
