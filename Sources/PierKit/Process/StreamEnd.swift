@@ -1,3 +1,4 @@
+internal import SocketCore
 internal import Sockets
 
 /// How a stream ended behind its connection, and that nothing of it is left.
@@ -44,6 +45,13 @@ extension OpenedStream {
     /// The file, pipe or terminal, if it is one.
     var bridge: Bridge? {
         if case .bridge(let bridge) = counterpart { bridge } else { nil }
+    }
+
+    /// The stream, for the only one who is joined to it. Standard output's reader finds the end as soon as nothing more comes,
+    /// though the process goes on for as long as there is input.
+    func forGood(_ endpoint: Endpoint) -> OpenedStream {
+        if endpoint.place == .standardStreams { bridge?.giveUpOutput() }
+        return self
     }
 
     /// What a person calls the other end: a peer's address, or the endpoint of what was opened.

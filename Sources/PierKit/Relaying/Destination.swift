@@ -53,7 +53,8 @@ final class Destination: Sendable {
         }
         do throws(SocketError) {
             return try await Connection.open(
-                endpoint, for: client, from: source, family: family, timeout: timeout, trace: trace)
+                endpoint, for: client, from: source, family: family, timeout: timeout, trace: trace
+            ).forGood(endpoint)
         } catch {
             supply.withLock { $0 = found }
             throw error

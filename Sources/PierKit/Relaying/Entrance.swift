@@ -18,7 +18,7 @@ enum Entrance: Sendable {
             return [.senders(try DatagramSocket(on: settings.endpoint, trace: trace), settings)]
         }
         guard try Listener.isNamed(by: settings.endpoint) else {
-            let stream = try Connection.open(settings.endpoint, file: .read, trace: trace)
+            let stream = try Connection.open(settings.endpoint, file: .read, trace: trace).forGood(settings.endpoint)
             try? stream.connection.setKeepAlive(after: keepAlive)
             return [.client(stream, settings)]
         }

@@ -23,7 +23,7 @@ struct Opened: Sendable {
             return [(try socket.localAddress, endpoint.transport)]
         }
         guard try Listener.isNamed(by: endpoint) else {
-            let stream = try Connection.open(endpoint, file: settings.fileAccess, trace: trace)
+            let stream = try Connection.open(endpoint, file: settings.fileAccess, trace: trace).forGood(endpoint)
             // Nothing else would ever find that a peer has vanished.
             if settings.idleTimeout == nil { try? stream.connection.setKeepAlive(after: .seconds(60)) }
             clients.append((stream, settings))

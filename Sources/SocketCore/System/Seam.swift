@@ -8,7 +8,7 @@ package enum SystemCall: String, Sendable, Hashable, CaseIterable {
     case getsockname, getpeername, getsockopt, setsockopt, ioctl, fcntl, fchmod, unlink, stat
     case pipe, splice
     case read, write, poll, epollCreate, epollControl, epollWait, eventfd
-    case open, fstat
+    case open, fstat, dup
     case spawn, waitid, kill, pidfdOpen, pidfdSendSignal
 }
 

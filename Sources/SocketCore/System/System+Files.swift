@@ -32,6 +32,12 @@ extension System {
         }
     }
 
+    /// Closes what a number stands for, but not the number: it is `/dev/null` from now on, so that nothing else gets it.
+    package static func replaceByNull(_ descriptor: CInt) throws(Errno) {
+        let null = try opening(.open) { Glibc.open("/dev/null", O_RDWR | O_CLOEXEC) }
+        _ = try result(.dup, descriptor) { dup2(null.rawValue, descriptor) }
+    }
+
     /// What a descriptor stands for, and what it was opened for.
     package struct DescriptorUse: Sendable {
         package let isFile: Bool

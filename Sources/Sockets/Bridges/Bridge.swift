@@ -53,6 +53,10 @@ public final class Bridge: Sendable {
     /// Why a direction ended before its time; nil if none has, so far.
     public var failure: SocketError? { crossing.failure }
 
+    /// Has standard output closed when all that was sent is written, so that its reader finds the end: for a process that has
+    /// nothing else to say there. Its number stays taken.
+    package func giveUpOutput() { crossing.giveUpSink() }
+
     /// Closes the connection, and waits until all that was sent to it has been written, at most for `grace`.
     ///
     /// Throws why reading or writing failed, if it did, and `.timedOut` where a reader took nothing for so long: the rest is

@@ -9,6 +9,7 @@ final class BridgedDescriptor: Sendable {
     /// Whether it is to be closed: the standard streams are the process's own.
     private let isOurs: Bool
     private let users: Lock<Int>
+    private let isGivenUp = Lock(false)
 
     init(_ rawValue: CInt, isFile: Bool, isOurs: Bool, users: Int = 1) {
         self.rawValue = rawValue
@@ -17,12 +18,20 @@ final class BridgedDescriptor: Sendable {
         self.users = Lock(users)
     }
 
+    /// When the last direction has ended, what is the process's own is closed too; its number stays taken.
+    func giveUp() { isGivenUp.withLock { $0 = true } }
+
     /// A direction has ended.
     func leave() {
         let isLast = users.withLock { users in
             users -= 1
             return users == 0
         }
-        if isLast, isOurs { _ = Descriptor(owning: rawValue) }
+        guard isLast else { return }
+        if isOurs {
+            _ = Descriptor(owning: rawValue)
+        } else if isGivenUp.withLock({ $0 }) {
+            try? System.replaceByNull(rawValue)
+        }
     }
 }

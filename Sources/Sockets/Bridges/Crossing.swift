@@ -67,6 +67,9 @@ final class Crossing: Sendable {
         }
     }
 
+    /// Has the sink closed when all is written, though it is the process's own.
+    func giveUpSink() { sink?.giveUp() }
+
     /// To be told before the connection can find its end: who finds it asks.
     private func failed(_ operation: SocketError.Operation, _ cause: SocketError.Cause) {
         let failure = SocketError(operation, cause, target: name)
