@@ -18,7 +18,8 @@ final class Server: Sendable {
     private let shortages = Seldom()
     private let fullness = Seldom()
     private let course: Course
-    private let stops = Lock<[@Sendable () -> Void]>([])
+    /// What is to be done when the listeners have been closed; nil from then on.
+    private let stops = Lock<[@Sendable () -> Void]?>([])
 
     init(_ command: Serve) throws(Failure) {
         service = command.service
@@ -46,14 +47,22 @@ final class Server: Sendable {
             }
             try course.wait(writing: output) {
                 opened.stop()
-                for stop in stops.withLock({ $0 }) { stop() }
+                let stops = stops.withLock { stops in
+                    defer { stops = nil }
+                    return stops ?? []
+                }
+                for stop in stops { stop() }
             }
         }
     }
 
-    /// Has `action` done when the listeners have been closed.
+    /// Has `action` done when the listeners have been closed; at once, where they are.
     func atStop(_ action: @escaping @Sendable () -> Void) {
-        stops.withLock { $0.append(action) }
+        let isLate = stops.withLock { stops in
+            stops?.append(action)
+            return stops == nil
+        }
+        if isLate { action() }
     }
 
     private func open() throws(Failure) -> Opened {
