@@ -38,6 +38,10 @@ final class Targets: Sendable {
         }
     }
 
+    private func target(_ start: UInt, _ step: Int) -> Destination {
+        all[Int((start &+ UInt(step)) % UInt(all.count))]
+    }
+
     /// Whether it is datagrams that go to them.
     var carryDatagrams: Bool { all.first?.endpoint.transport.carriesDatagrams ?? false }
 
@@ -51,12 +55,15 @@ final class Targets: Sendable {
         while true {
             var last = SocketError(.connect, .misuse("every target is there for one client, and has it"))
             for step in all.indices {
-                let target = all[Int((start &+ UInt(step)) % UInt(all.count))]
+                let target = target(start, step)
                 do throws(SocketError) {
                     if let found = try await open(target) { return found }
                 } catch {
                     if error.cause == .cancelled { throw error }
-                    onRefusal(target, error, step == all.count - 1 && !tries.mayGoOn)
+                    let isLastOfRound = (step + 1..<all.count).allSatisfy { self.target(start, $0).isSpent }
+                    let isEnough = isLastOfRound && (!isWanted() || areSpent || !tries.mayGoOn)
+                    onRefusal(target, error, isEnough)
+                    if isEnough { throw error }
                     last = error
                 }
             }
