@@ -27,13 +27,14 @@ import TestSupport
         defer { unlink(path) }
         let program = "exec:sh -c 'echo question; read answer; echo $answer > \(path); exit 3'"
         let server = try await pier("serve", "echo", program, "--model", model, "--events", "json")
-        #expect(server.status == 0)
+        #expect(server.status == 1)
         #expect(server.output == "\(program) received-->question\n")
         #expect(contents(of: path) == "question\n")
         let events = try await Events.checked(Array(server.errors.utf8))
         #expect(events.first == "accepted connection=1 peer=\(program) endpoint=\(program)", "\(events)")
         #expect(
             events.contains("closed connection=1 peer=\(program) received=9 sent=9 messages=1 status=3"), "\(events)")
+        #expect(events.contains("error message=\(program): it ended with status 3 status=1"), "\(events)")
     }
 
     @Test(arguments: models)

@@ -47,6 +47,17 @@ extension OpenedStream {
         if case .bridge(let bridge) = counterpart { bridge } else { nil }
     }
 
+    /// The program, if it is one that was started for this.
+    var program: ChildProcess? {
+        if case .program(let program) = counterpart { program } else { nil }
+    }
+
+    /// Why its program has ended badly, if it has.
+    var programFailure: Failure? {
+        guard let program, program.hasFailed, let status = program.exitStatus else { return nil }
+        return Failure(.failed, status.said(of: peerName))
+    }
+
     /// The stream, for the only one who is joined to it. Standard output's reader finds the end as soon as nothing more comes,
     /// though the process goes on for as long as there is input.
     func forGood(_ endpoint: Endpoint) -> OpenedStream {

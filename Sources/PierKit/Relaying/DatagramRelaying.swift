@@ -90,7 +90,7 @@ extension RelayServer {
         var failure = error
         do throws(SocketError) { _ = try await stream.finish() } catch { failure = failure ?? error }
         programs.remove(stream)
-        if let failure { failed(Failure(failure)) }
+        if let failure = failure.map({ Failure($0) }) ?? stream.programFailure { failed(failure) }
     }
 
     private func datagramTarget(isWanted: () -> Bool) async throws(SocketError) -> DatagramSocket {

@@ -19,38 +19,74 @@ final class Joint: Sendable {
         if let accounts { onFinish = { accounts.finished($0) } }
         relay = Relay(
             client, target.connection, upTo: settings.receiveSize, idleTimeout: settings.idleTimeout,
-            onFinish: onFinish, breakage: Self.breakage(stream, target))
+            onFinish: onFinish, breakage: Self.breakage(stream, target), settle: Self.settle(stream, target))
         self.target = target
         self.isThereOnce = isThereOnce
         self.accounts = accounts
     }
 
     /// Why it failed, if it did, in words that say how much went each way: a failure is no end, and something may be missing.
-    func failure(_ client: StreamEnd, _ target: StreamEnd) -> Failure? {
-        if let error = client.failure { return told(Failure(error), of: relay.first) }
-        if let error = target.failure { return told(Failure(error), of: relay.second) }
+    func failure(_ stream: OpenedStream?, _ client: StreamEnd, _ ofTarget: StreamEnd) -> Failure? {
+        if let error = client.failure { return told(error, of: relay.first) }
+        if let error = ofTarget.failure { return told(error, of: relay.second) }
+        if let failure = killed(stream) { return failure }
         for side in [relay.first, relay.second] {
-            if let error = relay.failure(of: side) { return told(Failure(error), of: side) }
+            if let error = relay.failure(of: side) { return told(error, of: side) }
+        }
+        for stream in [stream, target] {
+            if let stream, let failure = stream.programFailure { return told(failure, of: stream.connection) }
         }
         return nil
     }
 
-    /// The same with how much came from a side, and went there. What is told of standard output needs no more words.
+    /// Why it failed, if a program was killed.
+    func killed(_ stream: OpenedStream?) -> Failure? {
+        for stream in [stream, target] {
+            guard let stream, let program = stream.program, program.isKilled else { continue }
+            return stream.programFailure.map { told($0, of: stream.connection) }
+        }
+        return nil
+    }
+
+    /// What is told of standard output has words enough.
+    private func told(_ error: SocketError, of side: Connection) -> Failure {
+        let failure = Failure(error)
+        return failure.error == nil ? failure : told(failure, of: side)
+    }
+
+    /// The same with how much came from a side, and went there.
     private func told(_ failure: Failure, of side: Connection) -> Failure {
-        guard let sentence = failure.sentence, failure.error != nil else { return failure }
+        guard let sentence = failure.sentence else { return failure }
         let (said, heard) = side === relay.first ? (relay.forth, relay.back) : (relay.back, relay.forth)
         let counts = text(
             " (\(said.bytes) bytes received, \(heard.bytes) sent)", "（收到 \(said.bytes) 字节，发送 \(heard.bytes) 字节）")
         return Failure(failure.status, sentence + counts, failure.error)
     }
 
-    /// What looks like the end of a bridge is none where it failed.
+    /// What looks like the end of a bridge is none where it failed, nor that of a program that was killed.
     private static func breakage(
         _ stream: OpenedStream?, _ target: OpenedStream
     ) -> (@Sendable (Connection) -> SocketError?)? {
-        guard stream?.bridge != nil || target.bridge != nil else { return nil }
+        guard stream?.canBreak ?? false || target.canBreak else { return nil }
+        return { connection in (connection === target.connection ? target : stream)?.breakage }
+    }
+
+    private static func settle(
+        _ stream: OpenedStream?, _ target: OpenedStream
+    ) -> (@Sendable (Connection) async -> Void)? {
+        guard stream?.program != nil || target.program != nil else { return nil }
         return { connection in
-            (connection === target.connection ? target.bridge : stream?.bridge)?.failure
+            await (connection === target.connection ? target : stream)?.program?.awaitEndOfStream()
         }
+    }
+}
+
+extension OpenedStream {
+    /// Whether it may end in a way that its connection does not tell.
+    fileprivate var canBreak: Bool { bridge != nil || program != nil }
+
+    fileprivate var breakage: SocketError? {
+        guard let program, program.isKilled else { return bridge?.failure }
+        return SocketError(.run, .system(.connectionReset), target: peerName)
     }
 }

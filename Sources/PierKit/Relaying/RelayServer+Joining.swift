@@ -70,9 +70,10 @@ extension RelayServer {
         if let stream { programs.remove(stream) }
         joint.accounts?.closed(relay, client, target)
         if stream != nil || joint.isThereOnce {
-            if let failure = joint.failure(client, target) { failed(failure) }
-        } else if let broken = client.failure ?? target.failure, losses.isTime {
-            tell(broken.said)
+            if let failure = joint.failure(stream, client, target) { failed(failure) }
+        } else if let broken = (client.failure ?? target.failure)?.said ?? joint.killed(stream)?.sentence, losses.isTime
+        {
+            tell(broken)
         }
     }
 

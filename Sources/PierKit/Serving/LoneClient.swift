@@ -51,6 +51,10 @@ extension Server {
         let own = failure.flatMap { client.isToEnd || stream.connection.isAtLibertyTo($0) ? nil : $0 }
         let reason = end.failure ?? own
         client.account.closed(reason, end.program)
-        if let reason { conclude(reason) }
+        if let reason {
+            conclude(Failure(reason))
+        } else if failure == nil, !client.isToEnd, let bad = stream.programFailure {
+            conclude(bad)
+        }
     }
 }

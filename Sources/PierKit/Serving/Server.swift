@@ -12,7 +12,7 @@ final class Server: Sendable {
     let report: Report
     let programs = Programs()
     /// Why what the command was for has failed: a client that was there from the start, where nobody else can come.
-    private let failure = Lock<SocketError?>(nil)
+    private let failure = Lock<Failure?>(nil)
     /// Whether anybody can come besides those who were there from the start.
     private let isListening = Atomic<Bool>(false)
     private let shortages = Seldom()
@@ -43,7 +43,7 @@ final class Server: Sendable {
                 opened.close()
             }
             try start(opened) { [self] error in
-                course.ended((error ?? failure.withLock { $0 }).map { Failure($0) })
+                course.ended(error.map { Failure($0) } ?? failure.withLock { $0 })
             }
             try course.wait(writing: output) {
                 opened.stop()
@@ -118,11 +118,11 @@ final class Server: Sendable {
     }
 
     /// Keeps why a client failed that was there from the start, where nobody else can come; or tells it.
-    func conclude(_ error: SocketError) {
+    func conclude(_ error: Failure) {
         if !isListening.load(ordering: .relaxed) {
             failure.withLock { $0 = $0 ?? error }
-        } else if report.form != .json {
-            report.warning(error.said)
+        } else if report.form != .json, let sentence = error.sentence {
+            report.warning(sentence)
         }
     }
 

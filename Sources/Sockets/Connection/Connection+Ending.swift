@@ -65,6 +65,9 @@ extension Connection {
     /// `POLLERR`).
     package var isBroken: Bool { ((try? waitable.use { System.isHungUp($0) }) ?? nil) ?? true }
 
+    /// Whether this side has stopped receiving, so that the end may be its own.
+    package var hasStoppedReceiving: Bool { hasStopped.load(ordering: .acquiring) }
+
     /// Closes so that the peer sees no end but a reset: what it has not got yet is dropped. On a Unix socket this is `close()`.
     ///
     /// Never waits. Corresponds to `close(2)` with `SO_LINGER` at zero; RFC 9293, 3.10.5, calls it an abort.

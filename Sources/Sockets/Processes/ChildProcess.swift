@@ -10,8 +10,9 @@ internal import SystemPackage
 // Who holds the stream, and when it ends
 //
 // The program has one end of a socket pair for both its standard input and its standard output, and `connection` is the
-// other. So everything that holds for a connection holds here: `finishSending` is the end of its input; when it closes its
-// output, or shuts that direction down, it may still read.
+// other. So everything that holds for a connection holds here: `finishSending` is the end of its input; when it shuts its
+// output down, it may still read. A program that closes its output, and neither ends nor closes its input, has not finished:
+// the socket is still open, and nothing tells that one of its two numbers is gone.
 //
 // The stream ends when the last descriptor of the program's end is closed, and every process that it started has one,
 // unless it was given other streams. A program that exits and leaves a child behind has therefore not ended the stream:
@@ -161,6 +162,27 @@ public final class ChildProcess: Sendable {
     @discardableResult
     package func signal(_ number: CInt) -> Bool { reaper.signalGroup(number) }
 
+    /// Whether a signal has ended it that this process did not send: what it had to say is cut off. That nobody read it
+    /// (SIGPIPE) is no such signal.
+    package var isKilled: Bool {
+        guard case .signalled(let signal) = exitStatus else { return false }
+        return signal != SIGPIPE && !reaper.hasSignalled
+    }
+
+    /// Whether it has ended badly, by its own doing: it was killed, or has failed though it was heard to its end.
+    package var hasFailed: Bool {
+        guard case .exited(let code) = exitStatus else { return isKilled }
+        return code != 0 && !reaper.hasSignalled && !connection.hasStoppedReceiving
+    }
+
+    /// When its stream has ended it ends too, mostly a moment later: waits for that, but not for long, since a program may
+    /// go on without its stream. Returns as soon as the task is cancelled.
+    package func awaitEndOfStream() async {
+        guard exitStatus == nil, connection.isBroken else { return }
+        _ = try? await reaper.end.wait(until: .after(Self.patience), .run)
+    }
+
+    private static let patience = Duration.seconds(1)
     private static let glance = Duration.milliseconds(10)
 }
 

@@ -15,6 +15,10 @@ final class Reaper: Sendable {
     private let pidfd: Waitable?
     /// While the child is not reaped its number is nobody else's, nor its group's.
     private let isReaped = Lock(false)
+    private let isSignalled = Lock(false)
+
+    /// Whether a signal was sent to the child while it was there.
+    var hasSignalled: Bool { isSignalled.withLock { $0 } }
 
     init(_ process: CInt) {
         self.process = process
@@ -98,7 +102,9 @@ final class Reaper: Sendable {
     @discardableResult
     func signalGroup(_ signal: CInt) -> Bool {
         let sent: Bool? = isReaped.withLock { isReaped in
-            isReaped ? nil : (try? System.signal(group: process, signal)) != nil
+            if isReaped { return nil }
+            if signal != 0 { isSignalled.withLock { $0 = true } }
+            return (try? System.signal(group: process, signal)) != nil
         }
         if let sent { return sent }
         let done: Void?? = try? pidfd?.use { (fd) throws(Errno) in try System.signal(groupOf: fd, signal) }

@@ -46,6 +46,8 @@ public final class Relay: Sendable {
     private let onFinish: (@Sendable (Connection) -> Void)?
     /// Why what looks like the end of a connection is none, where something stands behind it that can fail.
     private let breakage: (@Sendable (Connection) -> SocketError?)?
+    /// Waits until that can be told.
+    private let settle: (@Sendable (Connection) async -> Void)?
     private let isIdle = Atomic<Bool>(false)
     /// Of both directions, whether it has ended, and whether what still comes is dropped.
     private let stages = Atomic<UInt8>(0)
@@ -62,13 +64,15 @@ public final class Relay: Sendable {
         _ first: Connection, _ second: Connection, upTo size: Int = 65536, idleTimeout: Duration? = nil,
         onFinish: (@Sendable (Connection) -> Void)? = nil
     ) {
-        self.init(first, second, upTo: size, idleTimeout: idleTimeout, onFinish: onFinish, breakage: nil)
+        self.init(first, second, upTo: size, idleTimeout: idleTimeout, onFinish: onFinish, breakage: nil, settle: nil)
     }
 
-    /// The same; `breakage` is asked of a connection that has come to its end, whether it was broken behind that.
+    /// The same; `breakage` is asked of a connection that has come to its end, whether it was broken behind that, and
+    /// before it `settle`, which waits until that can be told.
     package init(
         _ first: Connection, _ second: Connection, upTo size: Int, idleTimeout: Duration?,
-        onFinish: (@Sendable (Connection) -> Void)?, breakage: (@Sendable (Connection) -> SocketError?)?
+        onFinish: (@Sendable (Connection) -> Void)?, breakage: (@Sendable (Connection) -> SocketError?)?,
+        settle: (@Sendable (Connection) async -> Void)?
     ) {
         self.first = first
         self.second = second
@@ -76,6 +80,7 @@ public final class Relay: Sendable {
         self.idleTimeout = idleTimeout
         self.onFinish = onFinish
         self.breakage = breakage
+        self.settle = settle
     }
 
     /// How many descriptors all relays of a process take at the most, besides those of their connections.
@@ -140,12 +145,17 @@ public final class Relay: Sendable {
     private func move(_ way: Way) async {
         do throws(SocketError) {
             _ = try await source(way).move(to: source(way.other), upTo: size, counting: flow(way))
+            if settle != nil { await settleEnd(way) }
             try pass(way)
         } catch {
+            if settle != nil, source(way).hasLeftUnread(error) { await settleEnd(way) }
             if fail(way, error) { await drop(way) }
         }
         end(way)
     }
+
+    @inline(never)
+    private func settleEnd(_ way: Way) async { await settle?(source(way)) }
 
     /// Passes the end of a direction's source on.
     @inline(never)
@@ -177,7 +187,7 @@ public final class Relay: Sendable {
         flow.fail(error)
         // What still comes from there could be brought to nobody.
         if error.operation == .receive { try? destination.stopReceiving() }
-        // A file, a pipe or a terminal that failed: what it still has to say is no whole.
+        // Behind it a file or a program has failed: what it still has to say is no whole.
         if error.operation == .send, breakage?(destination) != nil { try? destination.stopReceiving() }
         return error.operation == .send && destination.takesNoMore(error)
     }

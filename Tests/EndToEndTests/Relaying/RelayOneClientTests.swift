@@ -144,8 +144,10 @@ import TestSupport
 
     @Test func eventsTellOfProgramsAndStreams() async throws {
         let relay = try await pier("relay", "-", "exec:sh -c 'cat; exit 3'", "--events", "json", saying: "hello")
-        #expect(relay.output == "hello" && relay.status == 0)
+        // As `connect` fails.
+        #expect(relay.output == "hello" && relay.status == 1)
         let program = "peer=exec:sh -c 'cat; exit 3' client=1"
+        let sentence = "exec:sh -c 'cat; exit 3': it ended with status 3 (5 bytes received, 5 sent)"
         let events = try await Events.checked(Array(relay.errors.utf8))
         #expect(
             events == [
@@ -153,7 +155,8 @@ import TestSupport
                 "finished connection=1 peer=- by=peer", "finished connection=2 \(program) by=peer",
                 "closed connection=1 peer=- received=5 sent=5 messages=1",
                 "closed connection=2 \(program) received=5 sent=5 messages=1 status=3",
-                "totals clients=1 received=5 sent=5 messages=1 errors=0",
+                "error message=\(sentence) status=1",
+                "totals clients=1 received=5 sent=5 messages=1 errors=1",
             ])
     }
 }
