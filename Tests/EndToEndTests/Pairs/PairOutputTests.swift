@@ -1,0 +1,47 @@
+import Testing
+import TestSupport
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// Line 4 of the contract where one side is the relay's own output, over every target.
+@Suite("The contract's output, over every target", .inTurnOnThreads, .serialized, .timeLimit(.minutes(10)))
+struct PairOutputTests {
+    @Test(arguments: Pair.standard)
+    func aFullOutputIsAFailure(pair: Pair) async throws {
+        try await joining(pair, output: .file("/dev/full")) { joined in
+            let server = try await joined.server()
+            try server.send("answer")
+            // Neither its input nor the server's has ended.
+            #expect(try await joined.relay.end() == 1)
+            let told = joined.complaints
+            #expect(told.count == 1 && told.first?.contains("output") == true, "\(told)")
+            server.close()
+        }
+    }
+
+    @Test(arguments: Pair.standard)
+    func aClosedOutputIsAFailureWhenSomethingComes(pair: Pair) async throws {
+        try await joining(pair, output: .closed) { joined in
+            let server = try await joined.server()
+            try server.send("answer")
+            #expect(try await joined.relay.end() == 1)
+            #expect(joined.complaints.count == 1, "\(joined.complaints)")
+            server.close()
+        }
+    }
+
+    @Test(arguments: Pair.standard)
+    func anOutputWhoseReaderHasGoneIsAFailureAndNoSignal(pair: Pair) async throws {
+        try await joining(pair) { joined in
+            let client = try await joined.client()
+            let server = try await joined.server()
+            client.stopReceiving()
+            try server.send("answer")
+            #expect(try await joined.relay.end() == 1)
+            server.close()
+        }
+    }
+}
