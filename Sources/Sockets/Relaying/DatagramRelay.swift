@@ -182,6 +182,8 @@ public final class DatagramRelay: Sendable {
         var batch: [[UInt8]] = []
         var hops: CInt = -1
         while !isOver.load(ordering: .relaxed) {
+            // Not before the last ones were sent, which may have taken longer.
+            if flow === back, isLingering.load(ordering: .acquiring) { source.limit(.receive, to: .after(linger)) }
             let goesOn = try await source.receive(into: &batch) { which, error in
                 if which == .received { flow.came(1, 0) }
                 lose(which == .received ? flow : other, error)
@@ -189,7 +191,6 @@ public final class DatagramRelay: Sendable {
             guard goesOn else { return }
             flow.came(batch.count, batch.reduce(0) { $0 + $1.count })
             if flow === back, isLingering.load(ordering: .acquiring) {
-                source.limit(.receive, to: .after(linger))
                 destination.limit(.send, to: .after(max(linger, Self.patience)))
             }
             if source.hops != hops {
