@@ -220,7 +220,9 @@ public final class DatagramRelay: Sendable {
         while (try? await clock.wait(until: .after(limit), .receive)) != nil {
             let moved = forth.messages &+ back.messages
             if moved == seen {
-                if let stream = client as? FramedStream { forth.fail(stream.connection.error(.receive, .timedOut)) }
+                if let stream = client as? FramedStream, forth.failure == nil {
+                    forth.fail(stream.connection.error(.receive, .timedOut))
+                }
                 return end()
             }
             seen = moved
