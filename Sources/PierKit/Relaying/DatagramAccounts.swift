@@ -32,10 +32,10 @@ final class DatagramAccounts: Sendable {
         ofTarget.withLock { $0 = account }
     }
 
-    /// A failure belongs to the side whose verb it ended.
-    func closed(_ relay: DatagramRelay) {
+    /// A failure belongs to the side whose verb it ended. `end` is how the client's stream ended behind its connection.
+    func closed(_ relay: DatagramRelay, client end: StreamEnd? = nil) {
         client.note(relayed: relay.forth, relay.back, lost: relay.lost &- relay.back.lost)
-        client.closed(relay.forth.failed(.receive) ?? relay.back.failed(.send))
+        client.closed(relay.forth.failed(.receive) ?? relay.back.failed(.send) ?? end?.failure, end?.program)
         let target: Account? = ofTarget.withLock { $0 }
         target?.note(relayed: relay.back, relay.forth, lost: relay.back.lost)
         target?.closed(relay.back.failed(.receive) ?? relay.forth.failed(.send))

@@ -72,8 +72,8 @@ extension RelayServer {
         } catch {
             // Not an end, which would look like an answer without words.
             client.abort()
-            if let stream { await end(stream, error) }
-            accounts?.client.closed(error)
+            let end = await self.end(stream, error, isWhole: false)
+            accounts?.client.closed(error, end.program)
             return
         }
         accounts?.connected(to: socket.remoteAddress, from: try? socket.localAddress, since: start)
@@ -81,16 +81,19 @@ extension RelayServer {
             client, socket, framing: framing, upTo: settings.receiveSize, idleTimeout: settings.idleTimeout,
             linger: settings.linger, onLoss: lostDatagrams.note)
         await relay.run()
-        if let stream { await end(stream, relay.forth.failure ?? relay.back.failure) }
-        accounts?.closed(relay)
+        // What was silent for too long may be one who does not read.
+        let isWhole = relay.back.failure == nil && relay.forth.failure?.cause != .timedOut
+        let end = await self.end(stream, relay.forth.failure ?? relay.back.failure, isWhole: isWhole)
+        accounts?.closed(relay, client: end)
     }
 
     /// Leaves nothing behind of a client that was there from the start. What failed for it has failed for the command.
-    private func end(_ stream: OpenedStream, _ error: SocketError?) async {
-        var failure = error
-        do throws(SocketError) { _ = try await stream.finish() } catch { failure = failure ?? error }
+    private func end(_ stream: OpenedStream?, _ error: SocketError?, isWhole: Bool) async -> StreamEnd {
+        let end = await StreamEnd(of: stream, isWhole: isWhole)
+        guard let stream else { return end }
         programs.remove(stream)
-        if let failure = failure.map({ Failure($0) }) ?? stream.programFailure { failed(failure) }
+        if let failure = (error ?? end.failure).map({ Failure($0) }) ?? stream.programFailure { failed(failure) }
+        return end
     }
 
     private func datagramTarget(isWanted: () -> Bool) async throws(SocketError) -> DatagramSocket {
