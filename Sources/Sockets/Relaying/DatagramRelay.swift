@@ -171,8 +171,9 @@ public final class DatagramRelay: Sendable {
         isOver.store(true, ordering: .sequentiallyConsistent)
         target.end()
         guard let stream = client as? FramedStream else { return client.end() }
-        // Its last words are still to arrive: it is closed when all is over.
-        try? stream.connection.stopReceiving()
+        // Its last words are still to arrive: it is closed when all is over, and goes on receiving until then. A socket that
+        // is shut down for it answers what still comes with a reset.
+        stream.limit(.receive, to: .now)
         stream.limit(.send, to: .now)
     }
 
