@@ -47,6 +47,23 @@ extension Connection {
         }
     }
 
+    /// Sends as many of the bytes as there is room for, those from an index on; how many.
+    ///
+    /// Waits until there is room for one. For who keeps the order of sends himself.
+    func sendSome(_ bytes: [UInt8], from start: Int) async throws(SocketError) -> Int {
+        let rest = pointer(to: bytes.span.bytes).dropFirst(start)
+        let count = try await perform(.send, .send, outcome: { .taken($0) }) { (fd) throws(Errno) in
+            do throws(Errno) {
+                return try System.send(fd, UnsafeRawBufferPointer(rebasing: rest))
+            } catch {
+                note(breakage: error)
+                throw error
+            }
+        }
+        withExtendedLifetime(bytes) {}
+        return count
+    }
+
     // MARK: In a thread
 
     /// Sends all of the bytes.

@@ -123,7 +123,7 @@ public final class DatagramRelay: Sendable {
         target.end()
         guard let stream = client as? FramedStream else { return }
         // Closed with words of its own unread, it would lose our last ones.
-        if !Task.isCancelled, forth.failure?.isWordOfTheSystem != true { await stream.connection.finishAndClose() }
+        if !Task.isCancelled, forth.failure?.isWordOfTheSystem != true { await stream.finish() }
         stream.end()
     }
 

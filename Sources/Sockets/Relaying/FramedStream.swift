@@ -1,15 +1,19 @@
 internal import Loops
 internal import SocketCore
+internal import Synchronization
 
 /// A connection in whose bytes datagrams stand by a framing: one side of a relay of datagrams.
 ///
-/// It holds what has come and is no whole datagram yet, at most one of them, and what one receive gave.
+/// It holds what has come and is no whole datagram yet, at most one of them, and what one receive gave. Where a datagram
+/// went in part only it ends by a reset: an end would say that it was whole.
 final class FramedStream: DatagramEnd {
     let connection: Connection
     private let framing: Framing
     private let size: Int
     /// Belongs to the one task that receives.
     nonisolated(unsafe) private var deframer: Deframer
+    /// Whether the last that was sent went in part only, as far as known.
+    private let isCut = Atomic<Bool>(false)
 
     init(_ connection: Connection, _ framing: Framing, upTo size: Int) {
         self.connection = connection
@@ -56,17 +60,34 @@ final class FramedStream: DatagramEnd {
             }
             sent += datagram.count
             if bytes.count >= RelayedBatch.bytes {
-                try await connection.send(bytes)
+                try await send(bytes)
                 bytes = []
             }
         }
-        try await connection.send(bytes)
+        try await send(bytes)
         return sent
+    }
+
+    private func send(_ bytes: [UInt8]) async throws(SocketError) {
+        guard !bytes.isEmpty else { return }
+        // Whoever ends it meanwhile finds it cut.
+        isCut.store(true, ordering: .releasing)
+        var sent = 0
+        do throws(SocketError) {
+            while sent < bytes.count { sent += try await connection.sendSome(bytes, from: sent) }
+            isCut.store(false, ordering: .releasing)
+        } catch {
+            isCut.store(sent > 0, ordering: .releasing)
+            throw error
+        }
     }
 
     func limit(_ direction: Direction, to deadline: Deadline) { connection.waitable.setDeadline(deadline, direction) }
 
-    func tellEnd() { try? connection.finishSending() }
+    func tellEnd() { if !isCut.load(ordering: .acquiring) { try? connection.finishSending() } }
 
-    func end() { connection.close() }
+    /// Waits until the peer has finished too, so that it gets all.
+    func finish() async { if !isCut.load(ordering: .acquiring) { await connection.finishAndClose() } }
+
+    func end() { if isCut.load(ordering: .acquiring) { connection.abort() } else { connection.close() } }
 }
