@@ -18,8 +18,10 @@ protocol DatagramEnd: AnyObject, Sendable {
     var hops: CInt { get }
     /// With how many hops what is sent from now on leaves.
     func setHops(_ hops: CInt)
-    /// Until when a receive or a send may wait.
-    func limit(_ direction: Direction, to deadline: Deadline)
+    /// Until when a receive may wait.
+    func limitReceive(to deadline: Deadline)
+    /// How long a stream's peer may leave off reading what it is sent; who reads slowly is given more time and more.
+    func limitEachSend(to limit: Duration)
     /// Tells the peer that nothing more comes, where there is a way to say so.
     func tellEnd()
     /// Ends all that is under way here.
@@ -37,7 +39,8 @@ enum Lost {
 extension DatagramEnd {
     var hops: CInt { -1 }
     func setHops(_ hops: CInt) {}
-    func limit(_ direction: Direction, to deadline: Deadline) {}
+    func limitReceive(to deadline: Deadline) {}
+    func limitEachSend(to limit: Duration) {}
     func tellEnd() {}
 }
 
@@ -179,7 +182,7 @@ extension DatagramSocket: DatagramEnd {
         try? setOption(isIPv6 ? .hops6 : .hops4, to: Int(hops))
     }
 
-    func limit(_ direction: Direction, to deadline: Deadline) { waitable.setDeadline(deadline, direction) }
+    func limitReceive(to deadline: Deadline) { waitable.setDeadline(deadline, .receive) }
 
     func end() { close() }
 }

@@ -54,7 +54,7 @@ public final class DatagramRelay: Sendable {
     /// Whether the relay is ending, so that what fails now is no news.
     private let isOver = Atomic<Bool>(false)
 
-    /// How long a stream that has heard the end may leave off taking what it is sent.
+    /// How long a stream may leave off taking what it is sent when nothing more comes behind that.
     private static let patience = Duration.seconds(5)
 
     private init(
@@ -109,7 +109,7 @@ public final class DatagramRelay: Sendable {
     public func run() async {
         (client as? DatagramSession)?.whenFinished { [target, linger] in
             // It may be stuck in a send to one who does not read.
-            if target is FramedStream { target.limit(.send, to: .after(linger)) }
+            target.limitEachSend(to: max(linger, Self.patience))
         }
         if let idleTimeout {
             await withDiscardingTaskGroup { tasks in
@@ -144,8 +144,8 @@ public final class DatagramRelay: Sendable {
         guard client is FramedStream || target is FramedStream, !isOver.load(ordering: .acquiring) else { return end() }
         isLingering.store(true, ordering: .sequentiallyConsistent)
         target.tellEnd()
-        target.limit(.receive, to: .after(linger))
-        client.limit(.send, to: .after(max(linger, Self.patience)))
+        target.limitReceive(to: .after(linger))
+        client.limitEachSend(to: max(linger, Self.patience))
     }
 
     private func moveBack() async {
@@ -173,8 +173,7 @@ public final class DatagramRelay: Sendable {
         guard let stream = client as? FramedStream else { return client.end() }
         // Its last words are still to arrive: it is closed when all is over, and goes on receiving until then. A socket that
         // is shut down for it answers what still comes with a reset.
-        stream.limit(.receive, to: .now)
-        stream.limit(.send, to: .now)
+        stream.stop()
     }
 
     private func move(
@@ -184,16 +183,13 @@ public final class DatagramRelay: Sendable {
         var hops: CInt = -1
         while !isOver.load(ordering: .relaxed) {
             // Not before the last ones were sent, which may have taken longer.
-            if flow === back, isLingering.load(ordering: .acquiring) { source.limit(.receive, to: .after(linger)) }
+            if flow === back, isLingering.load(ordering: .acquiring) { source.limitReceive(to: .after(linger)) }
             let goesOn = try await source.receive(into: &batch) { which, error in
                 if which == .received { flow.came(1, 0) }
                 lose(which == .received ? flow : other, error)
             }
             guard goesOn else { return }
             flow.came(batch.count, batch.reduce(0) { $0 + $1.count })
-            if flow === back, isLingering.load(ordering: .acquiring) {
-                destination.limit(.send, to: .after(max(linger, Self.patience)))
-            }
             if source.hops != hops {
                 hops = source.hops
                 destination.setHops(hops)

@@ -14,6 +14,10 @@ final class FramedStream: DatagramEnd {
     nonisolated(unsafe) private var deframer: Deframer
     /// Whether the last that was sent went in part only, as far as known.
     private let isCut = Atomic<Bool>(false)
+    /// How long the peer may leave off reading, in nanoseconds; `.max` is without end.
+    private let patience = Atomic<UInt64>(.max)
+    /// Whether nothing is to be waited for any more.
+    private let hasStopped = Atomic<Bool>(false)
 
     init(_ connection: Connection, _ framing: Framing, upTo size: Int) {
         self.connection = connection
@@ -74,7 +78,10 @@ final class FramedStream: DatagramEnd {
         isCut.store(true, ordering: .releasing)
         var sent = 0
         do throws(SocketError) {
-            while sent < bytes.count { sent += try await connection.sendSome(bytes, from: sent) }
+            while sent < bytes.count {
+                moveLimit()
+                sent += try await connection.sendSome(bytes, from: sent)
+            }
             isCut.store(false, ordering: .releasing)
         } catch {
             isCut.store(sent > 0, ordering: .releasing)
@@ -82,7 +89,29 @@ final class FramedStream: DatagramEnd {
         }
     }
 
-    func limit(_ direction: Direction, to deadline: Deadline) { connection.waitable.setDeadline(deadline, direction) }
+    /// Each part that the peer takes gives it the whole time again.
+    private func moveLimit() {
+        let patience = patience.load(ordering: .sequentiallyConsistent)
+        guard patience != .max else { return }
+        connection.waitable.setDeadline(.after(.nanoseconds(Int64(clamping: patience))), .send)
+        // A stop that came before must not be undone; one that comes now sets it again.
+        if hasStopped.load(ordering: .sequentiallyConsistent) { connection.waitable.setDeadline(.now, .send) }
+    }
+
+    func limitReceive(to deadline: Deadline) { connection.waitable.setDeadline(deadline, .receive) }
+
+    func limitEachSend(to limit: Duration) {
+        patience.store(limit.clampedNanoseconds, ordering: .sequentiallyConsistent)
+        // For the one under way.
+        moveLimit()
+    }
+
+    /// Nothing is waited for any more, though the connection is open.
+    func stop() {
+        hasStopped.store(true, ordering: .sequentiallyConsistent)
+        connection.waitable.setDeadline(.now, .receive)
+        connection.waitable.setDeadline(.now, .send)
+    }
 
     func tellEnd() { if !isCut.load(ordering: .acquiring) { try? connection.finishSending() } }
 
