@@ -11,9 +11,9 @@ protocol DatagramEnd: AnyObject, Sendable {
     func receive(
         into batch: inout [[UInt8]], lost: (Lost, SocketError) -> Void
     ) async throws(SocketError) -> Bool
-    /// Sends all of them; gives how many bytes went. `lost` is told of each that could not be sent, and the others go on.
-    /// Throws what ends this side.
-    func send(_ batch: [[UInt8]], lost: (SocketError) -> Void) async throws(SocketError) -> Int
+    /// Sends all of them. `lost` is told of each that could not be sent, and the others go on. Throws what ends this side;
+    /// `done` says how far it came, also then.
+    func send(_ batch: [[UInt8]], done: inout Sent, lost: (SocketError) -> Void) async throws(SocketError)
     /// How many hops the datagrams that came last may have on their way on; -1 where that is not known.
     var hops: CInt { get }
     /// With how many hops what is sent from now on leaves.
@@ -26,6 +26,13 @@ protocol DatagramEnd: AnyObject, Sendable {
     func tellEnd()
     /// Ends all that is under way here.
     func end()
+}
+
+/// How much of a batch has been sent.
+struct Sent {
+    var bytes = 0
+    /// Those that are sent or told to be lost.
+    var datagrams = 0
 }
 
 /// Which datagram is lost.
@@ -82,36 +89,38 @@ extension DatagramSession: DatagramEnd {
 
     var hops: CInt { lastPassage.answer?.hops ?? -1 }
 
-    func send(_ batch: [[UInt8]], lost: (SocketError) -> Void) async throws(SocketError) -> Int {
+    func send(
+        _ batch: [[UInt8]], done: inout Sent, lost: (SocketError) -> Void
+    ) async throws(SocketError) {
         touch()
-        guard remoteAddress != .unnamed else {
-            for _ in batch { lost(socket.error(.send, .system(.addressRequired), with: remoteAddress)) }
-            return 0
-        }
-        guard let passage = lastPassage.answer else {
-            for _ in batch { lost(noHopLeft) }
-            return 0
+        let passage = lastPassage.answer
+        guard remoteAddress != .unnamed, let passage else {
+            let reason = remoteAddress == .unnamed ? noAddress : noHopLeft
+            for _ in batch { lost(reason) }
+            done.datagrams = batch.count
+            return
         }
         let gathers = batch.count > 1 && beginGathering()
-        var sent = 0
-        do throws(SocketError) {
-            for bytes in batch {
-                do throws(SocketError) {
-                    if let earlier = takeRefusal() { lost(earlier) }
-                    try await answer(bytes, by: passage)
-                    sent += bytes.count
-                } catch {
-                    if error.cause == .closed || error.cause == .cancelled { throw error }
-                    lost(error)
+        var failure: SocketError?
+        for bytes in batch {
+            do throws(SocketError) {
+                if let earlier = takeRefusal() { lost(earlier) }
+                try await answer(bytes, by: passage)
+                done.bytes += bytes.count
+            } catch {
+                if error.cause == .closed || error.cause == .cancelled {
+                    failure = error
+                    break
                 }
+                lost(error)
             }
-        } catch {
-            if gathers { await sendGathered() }
-            throw error
+            done.datagrams += 1
         }
         if gathers { await sendGathered() }
-        return sent
+        if let failure { throw failure }
     }
+
+    private var noAddress: SocketError { socket.error(.send, .system(.addressRequired), with: remoteAddress) }
 
     func end() { finish() }
 }
@@ -140,40 +149,39 @@ extension DatagramSocket: DatagramEnd {
     }
 
     /// A peer whose queue is full is waited for, but no longer than a second; then the rest of the batch is lost.
-    func send(_ batch: [[UInt8]], lost: (SocketError) -> Void) async throws(SocketError) -> Int {
-        var next = 0
-        var sent = 0
+    func send(
+        _ batch: [[UInt8]], done: inout Sent, lost: (SocketError) -> Void
+    ) async throws(SocketError) {
         // An error may be an earlier datagram's, and this one not have been tried: so it is tried once more.
         var earlier: SocketError?
-        while next < batch.count {
+        while done.datagrams < batch.count {
             do throws(SocketError) {
-                var count = trace == nil ? try sendNow(batch[next...]) : 0
+                var count = trace == nil ? try sendNow(batch[done.datagrams...]) : 0
                 if count == 0 {
-                    try await sendPatiently(batch[next])
+                    try await sendPatiently(batch[done.datagrams])
                     count = 1
                 }
                 // A Unix socket is told of no other datagram but the one at hand.
                 if let earlier, transport == .udp { lost(earlier) }
                 earlier = nil
-                for bytes in batch[next..<next + count] { sent += bytes.count }
-                next += count
+                for bytes in batch[done.datagrams..<done.datagrams + count] { done.bytes += bytes.count }
+                done.datagrams += count
             } catch {
                 switch error.cause {
                 case .closed, .cancelled: throw error
                 case .timedOut:
-                    for _ in next..<batch.count { lost(error) }
-                    return sent
+                    for _ in done.datagrams..<batch.count { lost(error) }
+                    done.datagrams = batch.count
                 case .system where earlier == nil:
                     earlier = error
                     rejoin()
                 default:
                     lost(error)
                     earlier = nil
-                    next += 1
+                    done.datagrams += 1
                 }
             }
         }
-        return sent
     }
 
     func setHops(_ hops: CInt) {

@@ -194,14 +194,23 @@ public final class DatagramRelay: Sendable {
                 hops = source.hops
                 destination.setHops(hops)
             }
-            do throws(SocketError) {
-                flow.add(try await destination.send(batch) { lose(flow, $0) })
-            } catch {
-                flow.lose(batch.count)
-                throw error
-            }
+            try await send(batch, to: destination, flow)
             // No more than a few words are held while it waits.
             if batch.capacity > 8 { batch = [] } else { batch.removeAll(keepingCapacity: true) }
+        }
+    }
+
+    private func send(_ batch: [[UInt8]], to destination: some DatagramEnd, _ flow: Flow) async throws(SocketError) {
+        var done = Sent()
+        defer { flow.add(done.bytes) }
+        do throws(SocketError) {
+            try await destination.send(batch, done: &done) { lose(flow, $0) }
+        } catch {
+            let rest = batch.count - done.datagrams
+            // Who ended it asks for no reason.
+            let isWanted = !isOver.load(ordering: .acquiring) && error.cause != .cancelled
+            if isWanted { for _ in 0..<rest { lose(flow, error) } } else { flow.lose(rest) }
+            throw error
         }
     }
 

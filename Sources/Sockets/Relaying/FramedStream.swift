@@ -54,37 +54,50 @@ final class FramedStream: DatagramEnd {
         }
     }
 
-    func send(_ batch: [[UInt8]], lost: (SocketError) -> Void) async throws(SocketError) -> Int {
-        var bytes: [UInt8] = []
-        var sent = 0
+    func send(
+        _ batch: [[UInt8]], done: inout Sent, lost: (SocketError) -> Void
+    ) async throws(SocketError) {
+        var piece = Piece()
         for datagram in batch {
-            if let refusal = framing.append(datagram, to: &bytes) {
+            if let refusal = framing.append(datagram, to: &piece.bytes) {
                 lost(connection.error(.send, refusal))
+                done.datagrams += 1
                 continue
             }
-            sent += datagram.count
-            if bytes.count >= RelayedBatch.bytes {
-                try await send(bytes)
-                bytes = []
+            piece.datagrams.append((piece.bytes.count, datagram.count))
+            if piece.bytes.count >= RelayedBatch.bytes {
+                try await send(piece, &done)
+                piece = Piece()
             }
         }
-        try await send(bytes)
-        return sent
+        try await send(piece, &done)
     }
 
-    private func send(_ bytes: [UInt8]) async throws(SocketError) {
-        guard !bytes.isEmpty else { return }
+    /// What is sent at once: several datagrams, where each of them ends, and how much of it is its own.
+    private struct Piece {
+        var bytes: [UInt8] = []
+        var datagrams: [(end: Int, content: Int)] = []
+    }
+
+    private func send(_ piece: Piece, _ done: inout Sent) async throws(SocketError) {
+        var sent = 0
+        defer {
+            for datagram in piece.datagrams where datagram.end <= sent {
+                done.datagrams += 1
+                done.bytes += datagram.content
+            }
+        }
+        guard !piece.bytes.isEmpty else { return }
         // Whoever ends it meanwhile finds it cut.
         isCut.store(true, ordering: .releasing)
-        var sent = 0
         do throws(SocketError) {
-            while sent < bytes.count {
+            while sent < piece.bytes.count {
                 moveLimit()
-                sent += try await connection.sendSome(bytes, from: sent)
+                sent += try await connection.sendSome(piece.bytes, from: sent)
             }
             isCut.store(false, ordering: .releasing)
         } catch {
-            isCut.store(sent > 0, ordering: .releasing)
+            isCut.store(sent > 0 && !piece.datagrams.contains { $0.end == sent }, ordering: .releasing)
             throw error
         }
     }
