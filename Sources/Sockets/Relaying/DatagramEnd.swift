@@ -12,8 +12,10 @@ protocol DatagramEnd: AnyObject, Sendable {
         into batch: inout [[UInt8]], lost: (Lost, SocketError) -> Void
     ) async throws(SocketError) -> Bool
     /// Sends all of them. `lost` is told of each that could not be sent, and the others go on. Throws what ends this side;
-    /// `done` says how far it came, also then.
-    func send(_ batch: [[UInt8]], done: inout Sent, lost: (SocketError) -> Void) async throws(SocketError)
+    /// `done` says how far it came, also then. It takes no more than a second or so when `isOver` says so.
+    func send(
+        _ batch: [[UInt8]], done: inout Sent, unless isOver: () -> Bool, lost: (SocketError) -> Void
+    ) async throws(SocketError)
     /// How many hops the datagrams that came last may have on their way on; -1 where that is not known.
     var hops: CInt { get }
     /// With how many hops what is sent from now on leaves.
@@ -89,8 +91,9 @@ extension DatagramSession: DatagramEnd {
 
     var hops: CInt { lastPassage.answer?.hops ?? -1 }
 
+    /// A sender whose queue is full is waited for, but no longer than a second; then the rest of the batch is lost.
     func send(
-        _ batch: [[UInt8]], done: inout Sent, lost: (SocketError) -> Void
+        _ batch: [[UInt8]], done: inout Sent, unless isOver: () -> Bool, lost: (SocketError) -> Void
     ) async throws(SocketError) {
         touch()
         let passage = lastPassage.answer
@@ -102,19 +105,26 @@ extension DatagramSession: DatagramEnd {
         }
         let gathers = batch.count > 1 && beginGathering()
         var failure: SocketError?
-        for bytes in batch {
+        // Each may be waited for, and be sent at last; behind the end no longer than one.
+        let end = Deadline.after(DatagramSocket.patienceOfAnswers)
+        while failure == nil, done.datagrams < batch.count, !isOver() || !end.isPast {
+            let bytes = batch[done.datagrams]
             do throws(SocketError) {
                 if let earlier = takeRefusal() { lost(earlier) }
                 try await answer(bytes, by: passage)
                 done.bytes += bytes.count
+                done.datagrams += 1
             } catch {
-                if error.cause == .closed || error.cause == .cancelled {
-                    failure = error
-                    break
+                switch error.cause {
+                case .closed, .cancelled: failure = error
+                case .timedOut:
+                    for _ in done.datagrams..<batch.count { lost(error) }
+                    done.datagrams = batch.count
+                default:
+                    lost(error)
+                    done.datagrams += 1
                 }
-                lost(error)
             }
-            done.datagrams += 1
         }
         if gathers { await sendGathered() }
         if let failure { throw failure }
@@ -150,7 +160,7 @@ extension DatagramSocket: DatagramEnd {
 
     /// A peer whose queue is full is waited for, but no longer than a second; then the rest of the batch is lost.
     func send(
-        _ batch: [[UInt8]], done: inout Sent, lost: (SocketError) -> Void
+        _ batch: [[UInt8]], done: inout Sent, unless isOver: () -> Bool, lost: (SocketError) -> Void
     ) async throws(SocketError) {
         // An error may be an earlier datagram's, and this one not have been tried: so it is tried once more.
         var earlier: SocketError?

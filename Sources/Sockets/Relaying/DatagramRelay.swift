@@ -204,7 +204,10 @@ public final class DatagramRelay: Sendable {
         var done = Sent()
         defer { flow.add(done.bytes) }
         do throws(SocketError) {
-            try await destination.send(batch, done: &done) { lose(flow, $0) }
+            try await destination.send(batch, done: &done, unless: { isOver.load(ordering: .acquiring) }) {
+                lose(flow, $0)
+            }
+            flow.lose(batch.count - done.datagrams)
         } catch {
             let rest = batch.count - done.datagrams
             // Who ended it asks for no reason.

@@ -55,7 +55,7 @@ final class FramedStream: DatagramEnd {
     }
 
     func send(
-        _ batch: [[UInt8]], done: inout Sent, lost: (SocketError) -> Void
+        _ batch: [[UInt8]], done: inout Sent, unless isOver: () -> Bool, lost: (SocketError) -> Void
     ) async throws(SocketError) {
         var piece = Piece()
         for datagram in batch {
