@@ -150,9 +150,35 @@ private func look(_ what: String, _ condition: () throws -> Bool) async throws {
             return relay.program.errors.bytes
         }
         let events = try await Events.checked(told)
-        #expect(events.count { $0.hasPrefix("warning ") } == 1)
+        // The rest of them is told of at the end.
+        let warnings = events.filter { $0.hasPrefix("warning ") }
+        #expect(warnings.count == 2, "\(events)")
         let closed = try #require(events.first { $0.hasPrefix("closed connection=1 ") })
-        #expect(closed.contains("messages=22 dropped="), "\(closed)")
+        let (counted, lost) = (warnings.map(dropped).reduce(0, +), dropped(closed))
+        #expect(counted == lost && lost > 1 && closed.contains("messages=22 dropped="), "\(events)")
+    }
+
+    private func dropped(_ event: String) -> Int {
+        event.firstMatch(of: #/ dropped=([0-9]+)/#).flatMap { Int($0.1) } ?? 0
+    }
+
+    @Test func whatNoTargetTakesIsCounted() async throws {
+        let nobody = "127.0.0.1:\(try freePort())"
+        let told = try await relaying(
+            "udp://127.0.0.1:0", nobody, "--frame", "lines", "--retry", "0", "--events", "json", "--linger", "50ms"
+        ) { relay in
+            let sender = try relay.sender()
+            for number in 1...2 {
+                try sender.send("x")
+                try await eventually { relay.program.errors.lines.count { $0.contains("\"closed\"") } == number }
+            }
+            relay.program.send(SIGTERM)
+            #expect(try await relay.program.end() == 0)
+            return relay.program.errors.bytes
+        }
+        let events = try await Events.checked(told)
+        #expect(events.filter { $0.hasPrefix("closed ") }.map(dropped) == [1, 1], "\(events)")
+        #expect(events.map { $0.hasPrefix("warning ") ? dropped($0) : 0 }.reduce(0, +) == 2, "\(events)")
     }
 
     @Test func whatIsTooLongForTheTargetIsLostAndTheNextIsNot() async throws {
@@ -332,6 +358,30 @@ private func look(_ what: String, _ condition: () throws -> Bool) async throws {
             stream.finish()
             try await relay.hasOnlyItsOwnSocket()
         }
+    }
+
+    /// Who reads standard output slowly gets all of it.
+    @Test func aSlowReaderOfAnswersGetsAllOfThem() async throws {
+        let path = temporaryPath("out")
+        defer { unlink(path) }
+        let (peer, endpoint) = try target("udp")
+        let script =
+            "echo question | \"$0\" relay - \"$2\" --frame lines --linger 200ms | { sleep 4; cat > \"$1\"; }; echo read"
+        try await starting(["bash", "-c", script, Place.pier, path, endpoint]) { program in
+            #expect(try peer.receiveFirst() == Array("question".utf8))
+            for number in 1...4 { try peer.send([UInt8](repeating: 0x60 + UInt8(number), count: 40_000)) }
+            try await program.output.begins(with: "read\n")
+            #expect(bytes(of: path).count == 4 * 40_001)
+        }
+    }
+
+    @Test func howTheProgramOfAClientEndedIsTold() async throws {
+        let (_, endpoint) = try target("udp")
+        let relay = try await pier(
+            "relay", "exec:sh -c 'echo hello; exit 3'", endpoint, "--frame", "lines", "--linger", "50ms", "--events",
+            "json")
+        let events = try await Events.checked(Array(relay.errors.utf8))
+        #expect(events.contains { $0.hasPrefix("closed connection=1 ") && $0.contains(" status=3") }, "\(events)")
     }
 
     /// A resolver's client that knows UDP alone, and a server that knows TCP alone (RFC 1035, 4.2.2).

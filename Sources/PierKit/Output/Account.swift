@@ -81,6 +81,9 @@ final class Account: Sendable {
         if client == nil { report?.count(received: received, sent: sent) }
     }
 
+    /// How many datagrams are lost, where none went on.
+    func note(lost count: Int) { lostCount.store(count, ordering: .relaxed) }
+
     func accepted(on endpoint: String) { report?.accepted(self, on: endpoint) }
 
     func connected(from local: SocketAddress?, since start: Deadline) {

@@ -32,6 +32,12 @@ final class DatagramAccounts: Sendable {
         ofTarget.withLock { $0 = account }
     }
 
+    /// That no target took him. His first datagram is lost by that, besides those for which there was no room.
+    func closed(unjoined session: DatagramSession, _ error: SocketError) {
+        client.note(lost: session.droppedCount &+ 1)
+        client.closed(error)
+    }
+
     /// A failure belongs to the side whose verb it ended. `end` is how the client's stream ended behind its connection.
     func closed(_ relay: DatagramRelay, client end: StreamEnd? = nil) {
         client.note(relayed: relay.forth, relay.back, lost: relay.lost &- relay.back.lost)

@@ -1,6 +1,5 @@
 internal import SocketCore
 internal import Sockets
-internal import Synchronization
 
 // A relay with datagrams on one side or on both.
 
@@ -28,7 +27,9 @@ extension RelayServer {
         do throws(SocketError) {
             relay = try await target(of: session, settings, accounts)
         } catch {
-            accounts?.client.closed(error)
+            // Those that came meanwhile begin a session of their own; the one that began this is lost.
+            lostDatagrams.note(error)
+            accounts?.closed(unjoined: session, error)
             return
         }
         await relay.run()
@@ -114,15 +115,26 @@ extension RelayServer {
 /// The datagrams that a relay has lost, told now and then: one that nobody answers may be asked thousands of times a second.
 final class LostDatagrams: Sendable {
     private let report: Report
-    private let untold = Atomic<Int>(0)
+    private let untold = Lock<(count: Int, last: SocketError?)>((0, nil))
     private let seldom = Seldom()
 
     init(_ report: Report) { self.report = report }
 
     @Sendable
     func note(_ error: SocketError) {
-        untold.wrappingAdd(1, ordering: .relaxed)
-        guard seldom.isTime else { return }
-        report.lost(untold.exchange(0, ordering: .relaxed), error)
+        untold.withLock { untold in
+            untold.count += 1
+            untold.last = error
+        }
+        if seldom.isTime { tell() }
+    }
+
+    /// Tells of those that have not been told of yet.
+    func tell() {
+        let (count, last) = untold.withLock { untold in
+            defer { untold = (0, nil) }
+            return untold
+        }
+        if let last { report.lost(count, last) }
     }
 }

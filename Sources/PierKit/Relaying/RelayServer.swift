@@ -38,6 +38,7 @@ final class RelayServer: Sendable {
     func run() throws {
         course.watchSignals()
         try report.concluding {
+            defer { lostDatagrams.tell() }
             // Whatever happens from here on, no path of ours stays behind, and no program.
             defer {
                 programs.endAll()
