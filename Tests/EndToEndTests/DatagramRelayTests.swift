@@ -446,6 +446,7 @@ private func look(_ what: String, _ condition: () throws -> Bool) async throws {
         (["127.0.0.1:0", "127.0.0.1:1", "udp://127.0.0.1:1"], "of one kind"),
         (["127.0.0.1:0", "127.0.0.1:1", "--also", "udp://127.0.0.1:0"], "a framing is needed"),
         (["unix-dgram:/tmp/pier.none", "unix-dgram:/tmp/pier.none"], "itself"),
+        (["unix-dgram:/tmp/pier.self", "unix-dgram:/tmp/../tmp/pier.self"], "itself"),
         (["udp://127.0.0.1:0", "udp://127.0.0.1:1", "--max-sessions", "0"], "a whole number above 0"),
         (["udp://127.0.0.1:0", "udp://127.0.0.1:1", "--linger", "1"], "500ms"),
         (["udp://127.0.0.1:0?max-clints=1", "udp://127.0.0.1:1"], "max-clients"),

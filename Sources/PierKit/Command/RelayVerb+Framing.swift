@@ -23,11 +23,7 @@ extension RelayVerb {
             guard entrance.transport == .unixDatagram, behind.contains(where: { $0.place == entrance.place }) else {
                 continue
             }
-            throw Failure(
-                .usage,
-                text(
-                    "\(entrance) would be relayed to itself, for ever; the target is another endpoint",
-                    "\(entrance) 会不停地转给自己；目标要是另一个端点"))
+            throw isItsOwnTarget(entrance)
         }
         let isDatagrams = target.transport.carriesDatagrams
         let mixed = entrances.map(\.endpoint).first { $0.transport.carriesDatagrams != isDatagrams }
@@ -57,4 +53,26 @@ extension RelayVerb {
         }
         return frame
     }
+}
+
+/// Fails where an entrance that is open now and a target are one path, however they are written: a datagram would go round
+/// for ever.
+func checkTargets(_ targets: [Endpoint], of entrance: Endpoint) throws(Failure) {
+    guard entrance.transport == .unixDatagram, let own = status(of: entrance) else { return }
+    for target in targets where target.transport == .unixDatagram && status(of: target) == own {
+        throw isItsOwnTarget(entrance)
+    }
+}
+
+private func status(of endpoint: Endpoint) -> System.FileStatus? {
+    guard case .address(.unix(let path)) = endpoint.place, path.kind == .path else { return nil }
+    return try? System.status(path)
+}
+
+private func isItsOwnTarget(_ entrance: Endpoint) -> Failure {
+    Failure(
+        .usage,
+        text(
+            "\(entrance) would be relayed to itself, for ever; the target is another endpoint",
+            "\(entrance) 会不停地转给自己；目标要是另一个端点"))
 }

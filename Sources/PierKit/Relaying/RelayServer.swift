@@ -46,6 +46,8 @@ final class RelayServer: Sendable {
                 for entrance in entrances.withLock({ $0 }) { entrance.close() }
             }
             do throws(SocketError) { try open() } catch { throw Failure(error) }
+            for setting in settings { try checkTargets(targets.endpoints, of: setting.endpoint) }
+            announce()
             try start()
             try course.wait { for entrance in entrances.withLock({ $0 }) { entrance.stop() } }
         }
@@ -56,10 +58,13 @@ final class RelayServer: Sendable {
         for setting in settings {
             for entrance in try Entrance.open(setting, keepAlive: keepAlive, report.trace) {
                 entrances.withLock { $0.append(entrance) }
-                if let place = entrance.place { report.listening(place.address, place.transport) }
                 if case .client(let stream, _) = entrance { programs.add(stream) }
             }
         }
+    }
+
+    private func announce() {
+        for place in entrances.withLock({ $0 }).compactMap(\.place) { report.listening(place.address, place.transport) }
     }
 
     private func start() throws(Failure) {

@@ -14,6 +14,8 @@ final class Targets: Sendable {
         tries = Retrying(retry, backoff)
     }
 
+    var endpoints: [Endpoint] { all.map(\.endpoint) }
+
     /// Whether nobody can be joined to any of them any more.
     var areSpent: Bool { all.allSatisfy(\.isSpent) }
 
