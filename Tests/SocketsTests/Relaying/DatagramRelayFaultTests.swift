@@ -144,6 +144,24 @@ import Testing
         }
     }
 
+    /// He is waited for once, not for each answer.
+    @Test func aUnixSenderThatDoesNotReadLosesTheRestOfABatch() async throws {
+        try await relayingDatagrams(DatagramSides(.unixPath, .udp4)) { _, relayed in
+            let client = try await relayed.client()
+            try await client.send([1])
+            let sender = try await relayed.behind.receive().sender
+            let relay = try #require(relayed.begun.all.first)
+            let begin = ContinuousClock.now
+            while relay.back.lost < 100, ContinuousClock.now - begin < .seconds(60) {
+                try await relayed.behind.send([2], to: sender)
+                try await Task.sleep(for: .microseconds(500))
+            }
+            #expect(relay.back.lost >= 100)
+            #expect(relayed.losses.all.allSatisfy { $0.cause == .timedOut })
+            client.close()
+        }
+    }
+
     /// Each round costs a hop, so a datagram does not go round for ever.
     @Test(arguments: DatagramKind.udp)
     func aRelayThatIsItsOwnTargetFallsSilent(_ kind: DatagramKind) async throws {

@@ -1,0 +1,102 @@
+import Loops
+import SocketCore
+import Sockets
+import SystemPackage
+import TestSupport
+import Testing
+
+/// A client who is slow to read, or goes on speaking when all is over, gets what is his.
+@Suite("DatagramRelay: a stream's last words", .inTurn, .timeLimit(.minutes(10)))
+struct StreamToDatagramsEndTests {
+    /// The silence that ends answers begins when the last was sent.
+    @Test func answersThatCameWhileTheLastWereSentAreNotLost() async throws {
+        let sides = FramedSides(stream: .unix, datagrams: .unixPath, framing: .length)
+        try await relayingClients(sides, linger: .milliseconds(100)) { listener, behind, begun, ended in
+            let client = try await Connection(to: listener.endpoint)
+            try await client.send(sides.framed([1]))
+            try client.finishSending()
+            let question = try await behind.receive()
+            let content = pattern(8000)
+            // Until nothing has moved for much longer than that silence.
+            behind.idleTimeout = .milliseconds(500)
+            var count = 0
+            await #expect(throws: SocketError.self) {
+                while true {
+                    try await behind.send(content, to: question.sender)
+                    count += 1
+                }
+            }
+            let answers = await rest(of: client)
+            #expect(answers.bytes.count == count * sides.framed(content).count && answers.cause == nil)
+            try await eventually { ended.value == 1 }
+            let relay = try #require(begun.all.first)
+            #expect(relay.back.messages == UInt64(count) && relay.lost == 0 && relay.back.failure == nil)
+            client.close()
+        }
+    }
+
+    @Test(arguments: FramedSides.all(.length).filter { $0.stream != .unix })
+    func whoSpeaksBehindTheEndStillGetsTheAnswers(_ sides: FramedSides) async throws {
+        try await relayingClients(sides, idleTimeout: .milliseconds(200)) { listener, behind, begun, ended in
+            let client = try await Connection(to: listener.endpoint)
+            try await client.send(sides.framed([1]))
+            let question = try await behind.receive()
+            try await behind.send([7], to: question.sender)
+            try await eventually { begun.all.first?.forth.failure?.cause == .timedOut }
+            for _ in 0..<20 {
+                try? await client.send(sides.framed([2]))
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            try? client.finishSending()
+            let answers = await rest(of: client)
+            #expect(answers.bytes == sides.framed([7]) && answers.cause == nil)
+            try await eventually { ended.value == 1 }
+            client.close()
+        }
+    }
+
+    @Test func aFrameThatIsCutEndsByAReset() async throws {
+        let sides = FramedSides(stream: .tcp4, datagrams: .unixPath, framing: .length)
+        try await relayingClients(sides, idleTimeout: .milliseconds(300)) { listener, behind, begun, ended in
+            let client = try await Connection(to: listener.endpoint)
+            try await client.send(sides.framed([1]))
+            let question = try await behind.receive()
+            let content = pattern(60_001)
+            behind.idleTimeout = .milliseconds(200)
+            while ended.value == 0 { _ = try? await behind.send(content, to: question.sender) }
+            let answers = await rest(of: client)
+            #expect(answers.cause == .system(.connectionReset))
+            let relay = try #require(begun.all.first)
+            #expect(relay.back.bytes.isMultiple(of: 60_001) && relay.back.lost > 0)
+            #expect(relay.back.bytes / 60_001 + relay.back.lost == relay.back.messages)
+            client.close()
+        }
+    }
+
+    /// A limit is for each wait, so it takes longer here than any of them may.
+    @Test func whoReadsSteadilyGetsAllHoweverLongItTakes() async throws {
+        try await trial { _ in
+            let (near, client) = try Connection.pair()
+            let behind = try DatagramSocket(on: DatagramKind.unixPath.endpoint)
+            try near.setOption(.sendBuffer, to: 4096)
+            let relay = DatagramRelay(
+                near, try await DatagramSocket(to: behind.endpoint), framing: .length, linger: .milliseconds(100))
+            let running = Task { await relay.run() }
+            let framed = FramedSides(stream: .unix, datagrams: .unixPath, framing: .length).framed
+            try await client.send(framed([1]))
+            try client.finishSending()
+            let content = pattern(60_000)
+            try await behind.send(content, to: try await behind.receive().sender)
+            var received: [UInt8] = []
+            while let bytes = try await client.receive(upTo: 4000) {
+                received += bytes
+                try await Task.sleep(for: .milliseconds(450))
+            }
+            #expect(received == framed(content))
+            await running.value
+            #expect(relay.back.failure == nil && relay.lost == 0)
+            client.close()
+            behind.close()
+        }
+    }
+}
