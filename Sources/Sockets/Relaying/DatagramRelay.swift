@@ -104,8 +104,9 @@ public final class DatagramRelay: Sendable {
     /// Moves what comes, in both directions, until it ends; closes what is the relay's own.
     ///
     /// Waits for either side. A Unix socket whose queue is full is waited for, up to a second; a stream for as long as it
-    /// does not read. When the task is cancelled all ends at once. Throws nothing: how each direction ended is in `forth` and
-    /// `back`. Corresponds to `recvmmsg(2)`, `sendmmsg(2)`, `recv(2)` and `send(2)`.
+    /// does not read, behind the other's end up to five seconds each time (or `linger`), and a client's end up to two. Where
+    /// that cuts a datagram in a stream, it is reset. When the task is cancelled all ends at once. Throws nothing: how each
+    /// direction ended is in `forth` and `back`. Corresponds to `recvmmsg(2)`, `sendmmsg(2)`, `recv(2)` and `send(2)`.
     public func run() async {
         (client as? DatagramSession)?.whenFinished { [target, linger] in
             // It may be stuck in a send to one who does not read.
