@@ -56,6 +56,7 @@ final class Targets: Sendable {
         var tries = tries
         while true {
             var last = SocketError(.connect, .misuse("every target is there for one client, and has it"))
+            var isDecided = false
             for step in all.indices {
                 let target = target(start, step)
                 do throws(SocketError) {
@@ -66,10 +67,11 @@ final class Targets: Sendable {
                     let isEnough = isLastOfRound && (!isWanted() || areSpent || !tries.mayGoOn)
                     onRefusal(target, error, isEnough)
                     if isEnough { throw error }
+                    isDecided = isLastOfRound
                     last = error
                 }
             }
-            guard isWanted(), !areSpent, let pause = tries.pause() else { throw last }
+            guard isDecided || (isWanted() && !areSpent), let pause = tries.pause() else { throw last }
             _ = try await Bell().wait(until: .after(pause), .connect)
         }
     }

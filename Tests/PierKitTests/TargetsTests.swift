@@ -1,0 +1,37 @@
+import SocketCore
+import TestSupport
+import Testing
+
+@testable import PierKit
+
+/// Which of the refusals is told as the last, with which the search for a target ends.
+@Suite(.inTurn) struct TargetsTests {
+    private func told(retries: String, isWanted: [Bool]) async throws -> [Bool] {
+        let all = try ["unix:a", "unix:b"].map {
+            Destination(try Endpoint($0), source: nil, family: nil, timeout: nil)
+        }
+        let targets = Targets(
+            all, retry: try #require(Retries(argument: retries)), backoff: try #require(Backoff(argument: "1ms..1ms")))
+        var told: [Bool] = []
+        var answers = isWanted.makeIterator()
+        await #expect(throws: SocketError.self) {
+            try await targets.first {
+                answers.next() ?? false
+            } onRefusal: { _, _, isLast in
+                told.append(isLast)
+            } by: { (_) throws(SocketError) -> Int? in
+                throw SocketError(.connect, .timedOut)
+            }
+        }
+        return told
+    }
+
+    @Test func itIsTheOneAfterWhichNothingIsTriedAgain() async throws {
+        #expect(try await told(retries: "0", isWanted: []) == [false, true])
+        #expect(try await told(retries: "1", isWanted: [true, true]) == [false, false, false, true])
+    }
+
+    @Test func itIsAlsoTheOneAfterWhichNobodyWantsATarget() async throws {
+        #expect(try await told(retries: "forever", isWanted: [false]) == [false, true])
+    }
+}
