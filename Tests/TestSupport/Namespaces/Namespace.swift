@@ -28,7 +28,9 @@ package struct Namespace: Sendable {
     /// An interface's number, by which multicast knows it.
     package func index(of interface: String) throws -> UInt32 {
         let told = try ip("-o", "link", "show", interface)
-        guard let index = UInt32(told.prefix { $0 != ":" }) else {
+        // A line before it may say that the other end's namespace has no number here.
+        let numbers = told.split(separator: "\n").compactMap { line in UInt32(line.prefix { $0 != ":" }) }
+        guard let index = numbers.first else {
             throw ToolFailed(words: ["ip", interface], said: told)
         }
         return index
