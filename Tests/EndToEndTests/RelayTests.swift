@@ -65,6 +65,7 @@ private func relaying<R>(
                 #expect(try await host.accept().receive(1) == [0x78])
                 clients.append(client)
             }
+            try await relay.errors.line(with: "refused")
             #expect(relay.errors.lines.count { $0.contains("refused") } == 1, "\(relay.errors.text)")
         }
     }
