@@ -74,8 +74,8 @@ final class StreamJoin: Join {
         do throws(Failure) {
             try finishOpened()
         } catch {
-            // Why a file could not be written is told by it alone: to the stream that is a reset.
-            if failure == nil || wasReset { failure = error }
+            // Why a file could not be written is told by it alone: to the stream that is a reset, or this side's own close.
+            if failure == nil || wasReset || failure?.error?.cause == .closed { failure = error }
         }
         guard let failure else { return try tellEnd() }
         // Neither direction goes on, so that nothing is told after it.
