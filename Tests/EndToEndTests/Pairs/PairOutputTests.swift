@@ -39,7 +39,11 @@ struct PairOutputTests {
             let client = try await joined.client()
             let server = try await joined.server()
             client.stopReceiving()
-            try server.send("answer")
+            // Whoever is started at that moment holds a copy of the pipe's end until it runs its own program.
+            try await eventually(patience, "the end of the relay") {
+                try? server.send("answer")
+                return joined.relay.ending != nil
+            }
             #expect(try await joined.relay.end() == 1)
             server.close()
         }

@@ -22,8 +22,10 @@ import Testing
             }
             #expect(relayed.begun.all.count == 10)
             for relay in relayed.begun.all {
+                // What has arrived is counted a moment after it was sent.
+                try await eventually { relay.back.bytes == 30 }
                 #expect(relay.forth.messages == 5 && relay.forth.bytes == 10)
-                #expect(relay.back.messages == 5 && relay.back.bytes == 30)
+                #expect(relay.back.messages == 5)
                 #expect(relay.lost == 0 && relay.forth.failure == nil && relay.back.failure == nil)
             }
             for client in clients { client.close() }

@@ -92,8 +92,8 @@ import Testing
             }
             for expected in [[1], [2], [3]] as [[UInt8]] { #expect(try await client.receive().bytes == expected) }
             let relay = try #require(relayed.begun.all.first)
-            try await eventually { relay.back.lost == 2 }
-            #expect(relay.back.messages == 5 && relay.back.bytes == 3 && relay.back.failure == nil)
+            try await eventually { relay.back.lost == 2 && relay.back.bytes == 3 }
+            #expect(relay.back.messages == 5 && relay.back.failure == nil)
             client.close()
         }
     }

@@ -76,9 +76,16 @@ import Testing
     /// A pool of pipes that nobody else has: in a process of its own.
     @Test func withoutDescriptorsForPipesItGoesOnByCopying() async throws {
         await #expect(processExitsWith: .success) {
-            try await relaying(Sides(.tcp4, .tcp4), patience * 4) { ledger, relayed in
+            try await trial(patience * 4) { ledger in
+                let group = try EventLoopGroup(loops: 1)
+                defer { group.close() }
                 ledger.make(.pipe, .fail(.tooManyOpenFiles), times: .max)
-                try await exchange(64 << 20, 64 << 20, by: relayed)
+                // On a busy machine what comes may be read as fast as it comes, in pieces too small for a pipe.
+                for _ in 0..<20 where ledger.count(of: .pipe) == 0 {
+                    let relayed = try await Relayed(Sides(.tcp4, .tcp4), on: group.loops[0])
+                    defer { relayed.close() }
+                    try await exchange(64 << 20, 64 << 20, by: relayed)
+                }
                 #expect(ledger.count(of: .pipe) > 0)
                 #expect(ledger.count(of: .splice) == 0)
             }
