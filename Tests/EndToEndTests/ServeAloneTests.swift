@@ -54,7 +54,8 @@ import TestSupport
     func aConnectedSocketIsServedAsBySuperServers(model: String, endpoint: String) async throws {
         let host = try Host()
         try await running(
-            "serve", "echo", endpoint, "--model", model, "--show", "none", launcher: connectedLauncher(to: host.port)
+            "serve", "echo", endpoint, "--model", model, "--show", "none",
+            launcher: Passing.sockets(Passing.connected(to: host.port), names: ["web"])
         ) { server in
             let client = try await host.accept()
             #expect(try client.echo("hello") == "hello")
@@ -67,7 +68,8 @@ import TestSupport
 
     @Test(arguments: models, ["fd:3", "systemd:web", "systemd:"])
     func aListeningSocketThatWasPassedOnIsServed(model: String, endpoint: String) async throws {
-        try await running("serve", "echo", endpoint, "--model", model, launcher: listeningLauncher) { server in
+        let launcher = Passing.sockets(Passing.listening, names: ["web"])
+        try await running("serve", "echo", endpoint, "--model", model, launcher: launcher) { server in
             let port = try await listeningPort(of: server)
             try await server.errors.line(with: "listening tcp://127.0.0.1:\(port)")
             for _ in 0..<2 {
@@ -116,13 +118,5 @@ import TestSupport
         let server = try await outcome(of: [Place.pier, "serve"] + words)
         #expect(server.status == status)
         expectOneSentence(server, part)
-    }
-
-    @Test(arguments: ["fd:3", "systemd:web"], [["serve", "echo"], ["relay"]])
-    func aDatagramSocketThatWasPassedOnIsForTheVerbsThatCanTakeIt(endpoint: String, verb: [String]) async throws {
-        let words = verb + [endpoint] + (verb == ["relay"] ? ["127.0.0.1:9"] : [])
-        let server = try await outcome(of: datagramLauncher + [Place.pier] + words)
-        #expect(server.status == 2)
-        expectOneSentence(server, "connect and listen only")
     }
 }

@@ -8,10 +8,10 @@ import Testing
 @Suite(.inTurn) struct TargetsTests {
     private func told(retries: String, isWanted: [Bool]) async throws -> [Bool] {
         let all = try ["unix:a", "unix:b"].map {
-            Destination(try Endpoint($0), source: nil, family: nil, timeout: nil)
+            Destination(try Endpoint($0), isDatagrams: false, source: nil, family: nil, timeout: nil)
         }
-        let targets = Targets(
-            all, retry: try #require(Retries(argument: retries)), backoff: try #require(Backoff(argument: "1ms..1ms")))
+        let (retries, pause) = (Retries(argument: retries), Backoff(argument: "1ms..1ms"))
+        let targets = Targets(all, Retrying(try #require(retries), try #require(pause)))
         var told: [Bool] = []
         var answers = isWanted.makeIterator()
         await #expect(throws: SocketError.self) {

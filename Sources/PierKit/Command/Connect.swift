@@ -78,19 +78,7 @@ struct Connect: Verb {
             text("How long each try to resolve and connect may take; or off.", "每次解析和连接最多用多长时间；或者写 off。")))
     var timeout = TimeSpan(nil)
 
-    @Option(
-        help: ArgumentHelp(
-            text(
-                "How often it is tried again when an address cannot be connected: a number, or forever.",
-                "地址连接不上时再试多少次：一个数字，或者 forever（一直试）。")))
-    var retry = Retries(0)
-
-    @Option(
-        help: ArgumentHelp(
-            text(
-                "How long to wait before trying again: the shortest and the longest time; each wait is up to twice as long as the last, by chance.",
-                "再试之前等多久：最短和最长的时间；每次等待最长是上一次的两倍，长短随机。")))
-    var backoff = Backoff()
+    @OptionGroup var retrying: RetryOptions
 
     @OptionGroup var origin: Origin
 
@@ -108,7 +96,7 @@ struct Connect: Verb {
         try Client(
             to: place, from: source, family: family,
             timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration,
-            trying: Retrying(retry, backoff), rules
+            trying: retrying.tries, rules
         ).run()
     }
 }

@@ -82,13 +82,13 @@ struct JoinOptions: ParsableArguments {
                     "\(place) is one of the standard streams, which pier \(verb) joins to something else: pass it on as fd:3",
                     "\(place) 是标准流之一，pier \(verb) 要把标准流与别的接在一起：请作为 fd:3 传入"))
         }
-        let word = text("true or false", "true 或 false")
+        let word = Bool.hint
         return try JoinRules(
             duplex: try value(of: "duplex", in: place, else: duplex, Duplex.hint),
             show: try value(of: "show", in: place, Show.hint) ?? show,
             stop: try goal(for: place).map { Stop($0) },
             sendsReturns: try value(of: "crlf", in: place, else: crlf, word),
-            linger: try value(of: "linger", in: place, else: linger, TimeSpan.hint).duration ?? .seconds(1 << 30),
+            linger: try value(of: "linger", in: place, else: linger, TimeSpan.hint).duration ?? .forEver,
             keepAlive: try value(of: "keep-alive", in: place, else: keepAlive, TimeSpan.hint).duration,
             grace: grace.duration, answers: answers, report: Report(reporting.form, isTraced: reporting.trace)
         ).fitting(place)

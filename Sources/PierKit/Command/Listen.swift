@@ -98,8 +98,8 @@ struct Listen: Verb {
     func run() throws {
         let place = try parsedEndpoint(endpoint, keys: Self.keys)
         var rules = try joining.rules(for: place, answers: true)
-        if place.transport.hasAddresses { try check(place) }
-        rules.keepsInput = try value(of: "keep", in: place, else: keep, text("true or false", "true 或 false"))
+        try checkForListening(place)
+        rules.keepsInput = try value(of: "keep", in: place, else: keep, Bool.hint)
         rules.idleTimeout = try value(of: "idle-timeout", in: place, else: idleTimeout, TimeSpan.hint).duration
         let backlog = try value(of: "backlog", in: place, else: backlog, Count.hint).value
         try Host(
@@ -107,18 +107,5 @@ struct Listen: Verb {
             on: place, backlog: backlog == Listener.defaultBacklog ? nil : backlog,
             timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration, rules
         ).run()
-    }
-
-    /// Throws what is wrong with an address's words, before anything is opened.
-    private func check(_ place: Endpoint) throws(Failure) {
-        do throws(SocketError) {
-            if place.transport.carriesDatagrams {
-                try DatagramSocket.check(place)
-            } else {
-                try Listener.check(place)
-            }
-        } catch {
-            throw Failure(error)
-        }
     }
 }

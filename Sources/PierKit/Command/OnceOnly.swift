@@ -1,8 +1,7 @@
 internal import SocketCore
 internal import Sockets
 
-/// Refuses what this process has once, and several endpoints name; and numbers of descriptors that it was not started with.
-/// To be asked before any is opened: a number that is free now may be any other's then.
+/// Refuses what this process has once, and several endpoints name.
 func checkOnceOnly(_ endpoints: [Endpoint]) throws(Failure) {
     var taken: [CInt: Endpoint] = [:]
     var names: [Endpoint.Place: Endpoint] = [:]
@@ -18,12 +17,6 @@ func checkOnceOnly(_ endpoints: [Endpoint]) throws(Failure) {
         }
         for number in numbers {
             if let other = taken.updateValue(endpoint, forKey: number) { throw twice(endpoint, other) }
-        }
-        guard case .descriptor(let number) = endpoint.place else { continue }
-        do throws(Errno) {
-            _ = try System.use(of: number)
-        } catch {
-            throw Failure(SocketError(.adopt, .system(error), target: "\(endpoint)"))
         }
     }
 }

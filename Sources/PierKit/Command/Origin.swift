@@ -25,7 +25,7 @@ struct Origin: ParsableArguments {
 
     /// What holds for an endpoint: the flags, or what it says otherwise.
     func chosen(for place: Endpoint) throws(Failure) -> (source: SocketAddress?, family: AddressFamily?) {
-        let word = text("true or false", "true 或 false")
+        let word = Bool.hint
         let wantsIPv4 = try value(of: "ipv4", in: place, else: ipv4, word)
         let wantsIPv6 = try value(of: "ipv6", in: place, else: ipv6, word)
         if wantsIPv4, wantsIPv6 {

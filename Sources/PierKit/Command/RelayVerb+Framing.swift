@@ -7,26 +7,24 @@ extension Framing: ExpressibleByArgument {}
 extension RelayVerb {
     /// The framing, where a stream is to meet datagrams; fails where it is missing, or where there is nothing to frame.
     func checkedFraming(_ entrances: [Settings], _ targets: [Destination]) throws(Failure) -> Framing? {
-        let behind = targets.map(\.endpoint)
-        let (streams, datagrams) = (
-            behind.first { !$0.transport.carriesDatagrams }, behind.first { $0.transport.carriesDatagrams }
-        )
-        if let streams, let datagrams {
+        if let streams = targets.first(where: { !$0.isDatagrams })?.endpoint,
+            let datagrams = targets.first(where: \.isDatagrams)?.endpoint
+        {
             throw Failure(
                 .usage,
                 text(
                     "\(streams) is a stream and \(datagrams) is not; the targets of a relay are of one kind",
                     "\(streams) 是字节流，而 \(datagrams) 不是；一个 relay 的目标必须是同一种"))
         }
-        guard let target = behind.first else { return frame }
+        guard let first = targets.first else { return frame }
+        let (target, isDatagrams, behind) = (first.endpoint, first.isDatagrams, targets.map(\.endpoint))
         for entrance in entrances.map(\.endpoint) where target.transport == .unixDatagram {
             guard entrance.transport == .unixDatagram, behind.contains(where: { $0.place == entrance.place }) else {
                 continue
             }
             throw isItsOwnTarget(entrance)
         }
-        let isDatagrams = target.transport.carriesDatagrams
-        let mixed = entrances.map(\.endpoint).first { $0.transport.carriesDatagrams != isDatagrams }
+        let mixed = entrances.first { $0.isDatagrams != isDatagrams }?.endpoint
         if let mixed, frame == nil {
             throw Failure(
                 .usage,
@@ -55,18 +53,22 @@ extension RelayVerb {
     }
 }
 
-/// Fails where an entrance that is open now and a target are one path, however they are written: a datagram would go round
-/// for ever.
-func checkTargets(_ targets: [Endpoint], of entrance: Endpoint) throws(Failure) {
-    guard entrance.transport == .unixDatagram, let own = status(of: entrance) else { return }
-    for target in targets where target.transport == .unixDatagram && status(of: target) == own {
-        throw isItsOwnTarget(entrance)
+/// Fails where an entrance that is open now and a target are one socket, however they are written: a datagram would go
+/// round for ever.
+func checkTargets(_ targets: [Endpoint], of entrance: Entrance) throws(Failure) {
+    guard case .senders(let socket, let settings) = entrance, socket.transport == .unixDatagram,
+        let own = try? socket.localAddress
+    else { return }
+    let ownFile = file(at: own)
+    for target in targets where target.transport == .unixDatagram {
+        guard case .address(let address) = target.place else { continue }
+        if address == own || ownFile != nil && file(at: address) == ownFile { throw isItsOwnTarget(settings.endpoint) }
     }
 }
 
-private func status(of endpoint: Endpoint) -> System.FileStatus? {
-    guard case .address(.unix(let path)) = endpoint.place, path.kind == .path else { return nil }
-    return try? System.status(path)
+private func file(at address: SocketAddress) -> System.FileStatus? {
+    guard case .unix(let path) = address, path.kind == .path else { return nil }
+    return try? System.status(path, followsLinks: true)
 }
 
 private func isItsOwnTarget(_ entrance: Endpoint) -> Failure {

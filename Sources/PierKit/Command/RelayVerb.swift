@@ -21,15 +21,16 @@ struct RelayVerb: Verb {
             and output. Each client gets a program of its own, which finds the client's address in PIER_PEER_ADDRESS and is \
             ended with it. A target's file is appended to, unless it says ?mode=read or write; with read each client is sent \
             what it holds. As targets -, fd: and systemd: are there for one client: when it has come nobody listens any more, \
-            and the command ends with it.
+            and the command ends with it. A datagram socket that is passed on as a target must be connected.
 
             Where nobody can connect, as with -, exec:, file: (which is read) and an fd: that does not listen, LISTEN is one \
             client, and the command ends with it. A file that is read takes no answers; they are dropped. Endpoints to \
             listen on take the flags \(listenKeys.joined(separator: ", ")) behind a ?, targets \(targetKeys.joined(separator: ", ")).
 
-            Every sender of datagrams (udp://, unix-dgram:) has a session with a socket of its own to the target, until both \
-            have been silent for --idle-timeout. Where streams meet datagrams, --frame says how these stand in a stream. What \
-            is lost is counted and ends nothing: a target that is not there, a datagram that is too long for it.
+            Every sender of datagrams (udp://, unix-dgram:, or a datagram socket by fd: or systemd:) has a session with a \
+            socket of its own to the target, until both have been silent for --idle-timeout. Where streams meet datagrams, \
+            --frame says how these stand in a stream. What is lost is counted and ends nothing: a target that is not there, a \
+            datagram that is too long for it.
 
             A client that does not read delays no other, and is held back itself: see --receive-size. The first SIGINT or \
             SIGTERM stops accepting, ends the input of what LISTEN is itself, and lets what is under way finish; the second \
@@ -44,14 +45,14 @@ struct RelayVerb: Verb {
             两边都可以是任何字节流：地址、exec:程序、file:路径、fd:编号、systemd:名字，或者表示标准输入和标准输出的 -。\
             每个客户端有自己的程序，程序从 PIER_PEER_ADDRESS 得知客户端的地址，并随它一起结束。作为目标的文件被追加，\
             除非写了 ?mode=read 或 write；写 read 时把文件的内容发给每个客户端。-、fd: 和 systemd: 作为目标只供一个客户端使用：\
-            它来了之后就不再监听，命令随它一起结束。
+            它来了之后就不再监听，命令随它一起结束。交来的数据报套接字作为目标，必须是已连接的。
 
             没有人可以连接的时候，也就是 -、exec:、file:（读取它）和不在监听的 fd:，“监听”本身就是一个客户端，\
             命令随它一起结束。被读取的文件不接受回应，回应被丢弃。监听的端点的 ? 后面可以写这些参数：\(listenKeys.joined(separator: "、"))；目标：\(targetKeys.joined(separator: "、"))。
 
-            数据报（udp://、unix-dgram:）的每个发送者都有一个会话，会话有自己的套接字通往目标，直到双方沉默了 \
-            --idle-timeout 那么久。字节流遇到数据报时，--frame 说明数据报在字节流里怎样分界。丢失的只计数，不结束什么：\
-            目标不在，或者数据报对它来说太长。
+            数据报（udp://、unix-dgram:，或者 fd:、systemd: 交来的数据报套接字）的每个发送者都有一个会话，\
+            会话有自己的套接字通往目标，直到双方沉默了 --idle-timeout 那么久。字节流遇到数据报时，--frame \
+            说明数据报在字节流里怎样分界。丢失的只计数，不结束什么：目标不在，或者数据报对它来说太长。
 
             不读取的客户端不会拖慢别人，只会挡住自己：见 --receive-size。第一个 SIGINT 或 SIGTERM \
             停止接受新的客户端，结束“监听”自己的输入，让正在进行的结束；第二个立即结束。
@@ -131,8 +132,8 @@ struct RelayVerb: Verb {
     @Option(
         help: ArgumentHelp(
             text(
-                "With datagrams: how long answers are waited for behind the last of them, when the client has finished or the first signal has come; off is an hour.",
-                "用数据报时：客户端结束或者第一个信号之后，最后一个回应之后还等多久；off 是一小时。")))
+                "With datagrams: how long answers are waited for behind the last of them, when the client has finished or the first signal has come; off is without end.",
+                "用数据报时：客户端结束或者第一个信号之后，最后一个回应之后还等多久；off 是一直等。")))
     var linger = TimeSpan(.seconds(1))
 
     @Option(
@@ -141,19 +142,7 @@ struct RelayVerb: Verb {
                 "How long resolving a target and connecting to it may take; or off.", "解析目标并连接它最多用多长时间；或者写 off。")))
     var timeout = TimeSpan(.seconds(10))
 
-    @Option(
-        help: ArgumentHelp(
-            text(
-                "How often the targets are tried again when none takes a client: a number, or forever.",
-                "所有目标都不接受时再试多少次：一个数字，或者 forever（一直试）。")))
-    var retry = Retries(0)
-
-    @Option(
-        help: ArgumentHelp(
-            text(
-                "How long to wait before trying again: the shortest and the longest time; each wait is up to twice as long as the last, by chance.",
-                "再试之前等多久：最短和最长的时间；每次等待最长是上一次的两倍，长短随机。")))
-    var backoff = Backoff()
+    @OptionGroup var retrying: RetryOptions
 
     @Option(
         help: ArgumentHelp(
@@ -178,6 +167,8 @@ struct RelayVerb: Verb {
     /// What holds for the clients of one endpoint.
     struct Settings: Sendable {
         let endpoint: Endpoint
+        /// Whether it is datagrams that come there.
+        let isDatagrams: Bool
         let backlog: Int
         let receiveSize: Int
         let maxClients: Int
@@ -193,18 +184,12 @@ struct RelayVerb: Verb {
         var all: [Settings] = []
         for words in [listen] + also {
             let endpoint = try parsedEndpoint(words, keys: Self.listenKeys)
-            let isDatagrams = endpoint.transport.carriesDatagrams
             try checkMode(endpoint)
-            if endpoint.transport.hasAddresses, endpoint.place != .standardStreams {
-                do throws(SocketError) {
-                    if isDatagrams { try DatagramSocket.check(endpoint) } else { try Listener.check(endpoint) }
-                } catch {
-                    throw Failure(error)
-                }
-            }
+            try checkForListening(endpoint)
+            let isDatagrams = try namesDatagrams(endpoint)
             all.append(
                 Settings(
-                    endpoint: endpoint,
+                    endpoint: endpoint, isDatagrams: isDatagrams,
                     backlog: try value(of: "backlog", in: endpoint, else: backlog, Count.hint).value,
                     receiveSize: min(
                         try value(of: "receive-size", in: endpoint, else: receiveSize, Count.hint).value,
@@ -217,7 +202,7 @@ struct RelayVerb: Verb {
                         of: "idle-timeout", in: endpoint,
                         else: idleTimeout ?? TimeSpan(isDatagrams ? .seconds(60) : nil), TimeSpan.hint
                     ).duration,
-                    linger: linger.duration ?? .seconds(3600))
+                    linger: linger.duration ?? .forEver)
             )
         }
         return all
@@ -230,10 +215,11 @@ struct RelayVerb: Verb {
             let endpoint = try parsedEndpoint(words, keys: Self.targetKeys)
             try checkMode(endpoint)
             let (source, family) = try origin.chosen(for: endpoint)
+            let limit = try value(of: "timeout", in: endpoint, else: timeout, TimeSpan.hint).duration
             all.append(
                 Destination(
-                    endpoint, source: source, family: family,
-                    timeout: try value(of: "timeout", in: endpoint, else: timeout, TimeSpan.hint).duration))
+                    endpoint, isDatagrams: try namesDatagrams(endpoint), source: source, family: family, timeout: limit)
+            )
         }
         return all
     }

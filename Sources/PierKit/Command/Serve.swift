@@ -144,6 +144,8 @@ struct Serve: Verb {
     /// What holds for the clients of one endpoint.
     struct Settings: Sendable {
         let endpoint: Endpoint
+        /// Whether it is datagrams that come there.
+        let isDatagrams: Bool
         let backlog: Int
         let receiveSize: Int
         let maxClients: Int
@@ -161,12 +163,12 @@ struct Serve: Verb {
         let places = try endpoints.map { (text) throws(Failure) in try parsedEndpoint(text, keys: Self.keys) }
         let isOutputFree = !places.contains { $0.place == .standardStreams || $0.place == .descriptor(1) }
         for endpoint in places {
-            try check(endpoint)
+            let isDatagrams = try check(endpoint)
             let show = try value(of: "show", in: endpoint, else: self.show ?? (isOutputFree ? .text : .none), Show.hint)
             if !isOutputFree, show != .none { throw Self.outputIsTaken }
             all.append(
                 Settings(
-                    endpoint: endpoint,
+                    endpoint: endpoint, isDatagrams: isDatagrams,
                     backlog: try value(of: "backlog", in: endpoint, else: backlog, Count.hint).value,
                     receiveSize: min(
                         try value(of: "receive-size", in: endpoint, else: receiveSize, Count.hint).value,
@@ -184,20 +186,14 @@ struct Serve: Verb {
 
     private var fileAccess: FileAccess { service == .discard ? .read : .append }
 
-    private func check(_ endpoint: Endpoint) throws(Failure) {
-        do throws(SocketError) {
-            if endpoint.transport.carriesDatagrams {
-                try DatagramSocket.check(endpoint)
-            } else if endpoint.transport.hasAddresses, endpoint.place != .standardStreams {
-                try Listener.check(endpoint)
-            }
-        } catch {
-            throw Failure(error)
-        }
-        guard endpoint.transport == .file else { return }
+    /// Throws where it cannot be served; else whether it is datagrams that come there.
+    private func check(_ endpoint: Endpoint) throws(Failure) -> Bool {
+        try checkForListening(endpoint)
+        let isDatagrams = try namesDatagrams(endpoint)
+        guard endpoint.transport == .file else { return isDatagrams }
         let mode = try value(of: "mode", in: endpoint, else: fileAccess, FileAccess.hint)
         // A file is read or written; who only reads answers nothing, who only writes asks nothing.
-        guard service == .echo || (service == .discard) != (mode == .read) else { return }
+        guard service == .echo || (service == .discard) != (mode == .read) else { return isDatagrams }
         throw Failure(
             .usage,
             text(

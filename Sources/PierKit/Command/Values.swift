@@ -182,6 +182,10 @@ enum Model: String, CaseIterable, ExpressibleByArgument {
     case blocking, threads, tasks, callbacks
 }
 
+extension Bool {
+    static let hint = text("true or false", "true 或 false")
+}
+
 extension Duplex: ExpressibleByArgument {}
 extension FileAccess: ExpressibleByArgument {}
 
@@ -220,5 +224,19 @@ func parsedEndpoint(_ text: String, keys: [String]) throws(Failure) -> Endpoint 
         return try Endpoint(text, keys: keys)
     } catch {
         throw Failure(.usage, error.said)
+    }
+}
+
+/// Throws what is wrong with the words of an endpoint to listen on, before anything is opened.
+func checkForListening(_ endpoint: Endpoint) throws(Failure) {
+    guard endpoint.transport.hasAddresses, endpoint.place != .standardStreams else { return }
+    do throws(SocketError) {
+        if endpoint.transport.carriesDatagrams {
+            try DatagramSocket.check(endpoint)
+        } else {
+            try Listener.check(endpoint)
+        }
+    } catch {
+        throw Failure(error)
     }
 }

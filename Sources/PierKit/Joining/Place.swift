@@ -27,6 +27,11 @@ enum Place: Sendable {
     }
 }
 
+/// Whether an endpoint stands for datagram sockets; to be found out as early as a place.
+func namesDatagrams(_ endpoint: Endpoint) throws(Failure) -> Bool {
+    do throws(SocketError) { return try endpoint.namesDatagrams } catch { throw Failure(error) }
+}
+
 extension JoinRules {
     /// Throws where flags are for streams, and this is no stream.
     func checkForDatagrams(_ endpoint: Endpoint) throws(Failure) {

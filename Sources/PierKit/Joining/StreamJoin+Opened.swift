@@ -49,7 +49,7 @@ extension StreamJoin {
     func finishOpened() throws(Failure) {
         guard let opened else { return }
         // Without a limit: as long as can be counted.
-        let (began, grace) = (Deadline.now, rules.grace ?? .seconds(1 << 30))
+        let (began, grace) = (Deadline.now, rules.grace ?? .forEver)
         let status: ChildProcess.ExitStatus?
         do throws(SocketError) { status = try opened.finish(within: grace) } catch { throw Failure(error) }
         guard let status else { return }

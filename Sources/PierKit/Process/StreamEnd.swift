@@ -8,16 +8,13 @@ struct StreamEnd: Sendable {
     /// Why its file, pipe or terminal took no more, or gave no more.
     private(set) var failure: SocketError?
 
-    /// Until somebody ends the process.
-    private static let forEver = Duration.seconds(1 << 30)
-
     /// Leaves nothing of a stream behind; a peer's is closed. Where all has gone well, who reads a pipe slowly is given the
     /// time to have it all.
     init(of stream: OpenedStream?, isWhole: Bool) async {
         guard let stream else { return }
         do throws(SocketError) {
             if isWhole, stream.bridge != nil {
-                try await stream.finish(within: Self.forEver)
+                try await stream.finish(within: .forEver)
             } else {
                 program = try await stream.finish()
             }
@@ -31,7 +28,7 @@ struct StreamEnd: Sendable {
     init(blockingOf stream: OpenedStream, isWhole: Bool) {
         do throws(SocketError) {
             if isWhole, stream.bridge != nil {
-                try stream.finish(within: Self.forEver)
+                try stream.finish(within: .forEver)
             } else {
                 program = try stream.finish()
             }

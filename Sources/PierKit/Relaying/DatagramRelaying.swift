@@ -99,16 +99,18 @@ extension RelayServer {
 
     private func datagramTarget(isWanted: () -> Bool) async throws(SocketError) -> DatagramSocket {
         let trace = report.trace
-        return try await targets.first(isWanted: isWanted) { destination, error, _ in
+        let socket = try await targets.first(isWanted: isWanted) { destination, error, _ in
             refused(destination, error)
         } by: { (destination) throws(SocketError) in
             try await destination.socket(trace)
         }
+        if targets.areSpent { stopListening() }
+        return socket
     }
 
     /// How the clients of an endpoint and their targets are joined: nil where both have streams or both have datagrams.
     func framing(for settings: RelayVerb.Settings) -> Framing? {
-        settings.endpoint.transport.carriesDatagrams == targets.carryDatagrams ? nil : framing
+        settings.isDatagrams == targets.carryDatagrams ? nil : framing
     }
 }
 

@@ -4,6 +4,8 @@ internal import Sockets
 /// Where a client may be joined to, and how to get there.
 final class Destination: Sendable {
     let endpoint: Endpoint
+    /// Whether it is datagrams that go there.
+    let isDatagrams: Bool
     private let source: SocketAddress?
     private let family: AddressFamily?
     private let timeout: Duration?
@@ -16,11 +18,15 @@ final class Destination: Sendable {
         case one
         /// The same, opened before anybody came.
         case opened(OpenedStream)
+        case adopted(DatagramSocket)
         case spent
     }
 
-    init(_ endpoint: Endpoint, source: SocketAddress?, family: AddressFamily?, timeout: Duration?) {
+    init(
+        _ endpoint: Endpoint, isDatagrams: Bool, source: SocketAddress?, family: AddressFamily?, timeout: Duration?
+    ) {
         self.endpoint = endpoint
+        self.isDatagrams = isDatagrams
         self.source = source
         self.family = family
         self.timeout = timeout
@@ -36,6 +42,10 @@ final class Destination: Sendable {
     /// it should be. Standard input is left alone until somebody is there to have it.
     func open(_ trace: Trace?) throws(SocketError) {
         guard endpoint.isThereOnce, endpoint.place != .standardStreams else { return }
+        if isDatagrams {
+            let socket = try connectedSocket(trace)
+            return supply.withLock { $0 = .adopted(socket) }
+        }
         let stream = try Connection.open(endpoint, trace: trace)
         supply.withLock { $0 = .opened(stream) }
     }
@@ -49,7 +59,7 @@ final class Destination: Sendable {
         switch found {
         case .spent: return nil
         case .opened(let stream): return stream
-        case .any, .one: break
+        case .any, .one, .adopted: break
         }
         do throws(SocketError) {
             return try await Connection.open(
@@ -66,18 +76,36 @@ final class Destination: Sendable {
         try await Connection(to: endpoint, from: source, family: family, timeout: timeout, trace: trace)
     }
 
-    /// A socket for datagrams to and from there alone.
-    func socket(_ trace: Trace?) async throws(SocketError) -> DatagramSocket {
-        try await DatagramSocket(to: endpoint, from: source, family: family, timeout: timeout, trace: trace)
+    /// A socket for datagrams to and from there alone; nil when there is none left.
+    func socket(_ trace: Trace?) async throws(SocketError) -> DatagramSocket? {
+        guard endpoint.isThereOnce else {
+            return try await DatagramSocket(to: endpoint, from: source, family: family, timeout: timeout, trace: trace)
+        }
+        return supply.withLock { supply in
+            guard case .adopted(let socket) = supply else { return nil }
+            supply = .spent
+            return socket
+        }
+    }
+
+    /// What this process was started with, which must be connected: nothing else says where its datagrams go.
+    private func connectedSocket(_ trace: Trace?) throws(SocketError) -> DatagramSocket {
+        guard let socket = try DatagramSocket.inherited(by: endpoint, trace: trace), socket.remoteAddress != nil else {
+            throw endpoint.refused(.adopt, "it is connected to nobody; a target is a connected socket")
+        }
+        return socket
     }
 
     /// Closes what was opened for nobody.
     func close() {
-        let left: OpenedStream? = supply.withLock { supply in
-            guard case .opened(let stream) = supply else { return nil }
-            supply = .spent
-            return stream
+        let left = supply.withLock { supply in
+            defer { if endpoint.isThereOnce { supply = .spent } }
+            return supply
         }
-        _ = try? left?.finish(within: .zero)
+        switch left {
+        case .opened(let stream): _ = try? stream.finish(within: .zero)
+        case .adopted(let socket): socket.close()
+        case .any, .one, .spent: break
+        }
     }
 }

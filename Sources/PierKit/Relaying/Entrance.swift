@@ -14,8 +14,8 @@ enum Entrance: Sendable {
     static func open(
         _ settings: RelayVerb.Settings, keepAlive: Duration?, _ trace: Trace?
     ) throws(SocketError) -> [Entrance] {
-        if settings.endpoint.transport.carriesDatagrams {
-            return [.senders(try DatagramSocket(on: settings.endpoint, trace: trace), settings)]
+        if settings.isDatagrams {
+            return try DatagramSocket.open(settings.endpoint, trace: trace).map { .senders($0, settings) }
         }
         guard try Listener.isNamed(by: settings.endpoint) else {
             let stream = try Connection.open(settings.endpoint, file: .read, trace: trace).forGood(settings.endpoint)
@@ -40,10 +40,14 @@ enum Entrance: Sendable {
         }
     }
 
-    /// Lets nobody else in.
+    /// Lets nobody else in. Who is in stays for as long as he likes.
     func stopListening() {
-        if case .client = self { return }
-        stop()
+        switch self {
+        case .listener(let listener, _): listener.close()
+        case .client: break
+        case .senders(let socket, let settings):
+            socket.finishServing(afterSilence: settings.idleTimeout ?? .forEver)
+        }
     }
 
     /// Where clients come to, and how.

@@ -27,7 +27,7 @@ final class RelayServer: Sendable {
         let destinations = try command.destinations()
         try checkOnceOnly(settings.map(\.endpoint) + destinations.map(\.endpoint))
         framing = try command.checkedFraming(settings, destinations)
-        targets = Targets(destinations, retry: command.retry, backoff: command.backoff)
+        targets = Targets(destinations, command.retrying.tries)
         loops = command.loops?.value ?? EventLoopGroup.processors
         keepAlive = command.keepAlive.duration
         report = Report(command.reporting.form, isTraced: command.reporting.trace)
@@ -46,7 +46,7 @@ final class RelayServer: Sendable {
                 for entrance in entrances.withLock({ $0 }) { entrance.close() }
             }
             do throws(SocketError) { try open() } catch { throw Failure(error) }
-            for setting in settings { try checkTargets(targets.endpoints, of: setting.endpoint) }
+            for entrance in entrances.withLock({ $0 }) { try checkTargets(targets.endpoints, of: entrance) }
             announce()
             try start()
             try course.wait { for entrance in entrances.withLock({ $0 }) { entrance.stop() } }

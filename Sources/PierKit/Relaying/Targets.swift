@@ -9,9 +9,9 @@ final class Targets: Sendable {
     private let tries: Retrying
     private let next = Atomic<UInt>(0)
 
-    init(_ all: [Destination], retry: Retries, backoff: Backoff) {
+    init(_ all: [Destination], _ tries: Retrying) {
         self.all = all
-        tries = Retrying(retry, backoff)
+        self.tries = tries
     }
 
     var endpoints: [Endpoint] { all.map(\.endpoint) }
@@ -45,7 +45,7 @@ final class Targets: Sendable {
     }
 
     /// Whether it is datagrams that go to them.
-    var carryDatagrams: Bool { all.first?.endpoint.transport.carriesDatagrams ?? false }
+    var carryDatagrams: Bool { all.first?.isDatagrams ?? false }
 
     /// The same by another way to connect, which gives nil where a target has nothing left.
     func first<Target>(

@@ -17,10 +17,10 @@ struct Opened: Sendable {
         _ settings: Serve.Settings, _ trace: Trace?
     ) throws(SocketError) -> [(SocketAddress, Endpoint.Transport)] {
         let endpoint = settings.endpoint
-        if endpoint.transport.carriesDatagrams {
-            let socket = try DatagramSocket(on: endpoint, trace: trace)
-            sockets.append((socket, settings))
-            return [(try socket.localAddress, endpoint.transport)]
+        if settings.isDatagrams {
+            let opened = try DatagramSocket.open(endpoint, trace: trace)
+            sockets += opened.map { ($0, settings) }
+            return try opened.map { (socket) throws(SocketError) in (try socket.localAddress, socket.transport) }
         }
         guard try Listener.isNamed(by: endpoint) else {
             let stream = try Connection.open(endpoint, file: settings.fileAccess, trace: trace).forGood(endpoint)

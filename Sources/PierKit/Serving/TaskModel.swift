@@ -125,7 +125,8 @@ struct TaskModel {
         } else {
             // To these services a datagram says all there is to say.
             let service = server.service.type
-            try await socket.serveDatagrams(on: group, asOnlyUser: true, admits: admits) { datagram in
+            let isOurs = settings.endpoint.transport.hasAddresses
+            try await socket.serveDatagrams(on: group, asOnlyUser: isOurs, admits: admits) { datagram in
                 service.answer(to: datagram.bytes, fromThisMachine: datagram.sender.isLoopback)
             }
         }

@@ -78,8 +78,10 @@ let chineseSentences: [String: String] = [
     "port 0 cannot be connected to; it means \"any free port\" to a listener": "不能连接端口 0；它对监听者来说是“任意一个空闲端口”",
     "duplex is one of %": "duplex 是其中之一：%",
     "mode is one of %": "mode 是其中之一：%",
-    "a datagram socket that was passed on can be used by connect and listen only; write udp://HOST:PORT":
-        "传入的数据报套接字只能用于 connect 和 listen；请写 udp://HOST:PORT",
+    "it is a datagram socket, and a stream is needed here": "它是数据报套接字，这里需要字节流",
+    "it is connected to nobody; a target is a connected socket": "它没有连接到任何人；目标要是已连接的套接字",
+    "some of its sockets are streams and some are not; give them names of their own (FileDescriptorName=)":
+        "叫这个名字的套接字有的是字节流，有的不是；请给它们各自的名字（FileDescriptorName=）",
     "% sockets have this name, and one is needed here": "有 % 个套接字叫这个名字，这里需要一个",
     "the service manager has passed on no sockets to this process (LISTEN_FDS, LISTEN_PID)":
         "服务管理器没有把套接字交给这个进程（LISTEN_FDS、LISTEN_PID）",

@@ -43,10 +43,37 @@ extension Endpoint {
     package var inheritedKind: InheritedKind? {
         get throws(SocketError) {
             guard let descriptor = try inheritedDescriptor else { return nil }
-            do throws(Errno) {
-                return try InheritedKind(of: descriptor)
-            } catch {
-                throw SocketError(.adopt, .system(error), target: description)
+            return try kind(of: descriptor)
+        }
+    }
+
+    /// Whether it names datagram sockets, also those that `fd:` or `systemd:` names, which are of one kind then.
+    ///
+    /// Never waits. Throws as `inheritedKind` does, but for their number, and where some of them are streams.
+    package var namesDatagrams: Bool {
+        get throws(SocketError) {
+            guard let descriptors = try inheritedDescriptors else { return transport.carriesDatagrams }
+            var (datagrams, streams) = (0, 0)
+            for descriptor in descriptors {
+                if try kind(of: descriptor) == .datagrams { datagrams += 1 } else { streams += 1 }
+            }
+            guard datagrams == 0 || streams == 0 else {
+                throw refused(
+                    .adopt,
+                    "some of its sockets are streams and some are not; give them names of their own (FileDescriptorName=)"
+                )
+            }
+            return datagrams > 0
+        }
+    }
+
+    /// The descriptors that `fd:` or `systemd:` names; nil for other endpoints.
+    fileprivate var inheritedDescriptors: [CInt]? {
+        get throws(SocketError) {
+            switch place {
+            case .address, .name, .port, .standardStreams, .program, .file: nil
+            case .descriptor(let number): [number]
+            case .inherited(let name): try Inherited.sockets(named: name, for: self)
             }
         }
     }
@@ -54,33 +81,55 @@ extension Endpoint {
     /// The one descriptor that `fd:` or `systemd:` names; nil for other endpoints.
     fileprivate var inheritedDescriptor: CInt? {
         get throws(SocketError) {
-            switch place {
-            case .address, .name, .port, .standardStreams, .program, .file: return nil
-            case .descriptor(let number): return number
-            case .inherited(let name):
-                let found = try Inherited.sockets(named: name, for: self)
-                guard let only = found.first, found.count == 1 else {
-                    throw refused(.adopt, "\(found.count) sockets have this name, and one is needed here")
-                }
-                return only
+            guard let found = try inheritedDescriptors else { return nil }
+            guard let only = found.first, found.count == 1 else {
+                throw refused(.adopt, "\(found.count) sockets have this name, and one is needed here")
             }
+            return only
+        }
+    }
+
+    private func kind(of descriptor: CInt) throws(SocketError) -> InheritedKind {
+        do throws(Errno) {
+            return try InheritedKind(of: descriptor)
+        } catch {
+            throw SocketError(.adopt, .system(error), target: description)
         }
     }
 }
 
 extension DatagramSocket {
-    /// Takes over the one datagram socket that `fd:` or `systemd:` names, and only once; nil for other endpoints. What it is
-    /// bound or connected to stays so, and a Unix path stays when it closes.
+    /// The datagram sockets that an endpoint names, to receive by: one that is bound to its address, the socket of `fd:`, or
+    /// each that the service manager has passed on under the name of `systemd:`.
     ///
-    /// Never waits. Throws as `init(adopting:)` does.
+    /// An inherited socket is taken over, and only once. What it is bound or connected to stays so, and a Unix path stays
+    /// when it closes.
+    ///
+    /// Never waits. Throws as `init(on:)` does, and where what was inherited is no datagram socket.
+    public static func open(_ endpoint: Endpoint, trace: Trace? = nil) throws(SocketError) -> [DatagramSocket] {
+        guard let descriptors = try endpoint.inheritedDescriptors else {
+            return [try DatagramSocket(on: endpoint, trace: trace)]
+        }
+        return try descriptors.map { (descriptor) throws(SocketError) in try inherited(descriptor, trace) }
+    }
+
+    /// The one datagram socket that `fd:` or `systemd:` names, as `open` gives it; nil for other endpoints.
+    ///
+    /// Never waits. Throws as `open` does, and where there is more than one of the name.
     package static func inherited(by endpoint: Endpoint, trace: Trace? = nil) throws(SocketError) -> DatagramSocket? {
         guard let descriptor = try endpoint.inheritedDescriptor else { return nil }
-        return try Inherited.taking(descriptor) { () throws(SocketError) in
+        return try inherited(descriptor, trace)
+    }
+
+    private static func inherited(_ descriptor: CInt, _ trace: Trace?) throws(SocketError) -> DatagramSocket {
+        try Inherited.taking(descriptor) { () throws(SocketError) in
             let socket = try DatagramSocket(adopting: descriptor, trace: trace)
-            // On every address, an answer leaves from the address that was asked, or its asker would not know it.
-            if socket.transport == .udp, socket.boundAddress.isEveryAddress {
-                try? System.tellDestination(descriptor, family: socket.boundAddress.family)
-            }
+            guard socket.transport == .udp else { return socket }
+            // As for one that is bound here: with its hops two servers cannot answer each other for ever, and on every
+            // address an answer leaves from the one that was asked, or its asker would not know it.
+            let family = socket.boundAddress.family
+            try? System.tellHops(descriptor, family: family)
+            if socket.boundAddress.isEveryAddress { try? System.tellDestination(descriptor, family: family) }
             return socket
         }
     }

@@ -86,7 +86,9 @@ extension Endpoint {
 
     /// That this endpoint cannot be used so.
     /// The error points at the value of a parameter where one is at fault, in the endpoint as it prints.
-    func refused(_ operation: SocketError.Operation, _ reason: Phrase, at parameter: Parameter? = nil) -> SocketError {
+    package func refused(_ operation: SocketError.Operation, _ reason: Phrase, at parameter: Parameter? = nil)
+        -> SocketError
+    {
         let text = description
         let key = parameter.flatMap { text.firstRange(of: "\($0.key)=") }
         let position = key.map { text.utf8.distance(from: text.startIndex, to: $0.upperBound) } ?? 0

@@ -106,9 +106,7 @@ public final class DatagramSession: Sendable {
     public func send(_ bytes: [UInt8]) async throws(SocketError) {
         if let refusal = takeRefusal() { throw refusal }
         let known = mailbox.withLock { $0.passage }
-        guard remoteAddress != .unnamed else {
-            throw socket.error(.send, .system(.addressRequired), with: remoteAddress)
-        }
+        guard isAnswerable else { throw socket.error(.send, .system(.addressRequired), with: remoteAddress) }
         guard let passage = known.answer else { return }
         try await answer(bytes, by: passage)
     }
@@ -122,8 +120,12 @@ public final class DatagramSession: Sendable {
         case .leftBehind: await outbox.drain(on: socket)
         }
         try await socket.send(
-            pointer(to: bytes.span.bytes), to: remoteAddress, by: passage, patience: DatagramSocket.patienceOfAnswers)
+            pointer(to: bytes.span.bytes), to: socket.remoteAddress == nil ? remoteAddress : nil, by: passage,
+            patience: DatagramSocket.patienceOfAnswers)
     }
+
+    /// Whether there is a way back: to the sender's address, or to the one whom the socket is connected to.
+    var isAnswerable: Bool { remoteAddress != .unnamed || socket.remoteAddress != nil }
 
     func takeRefusal() -> SocketError? {
         // Each call comes here, and hardly ever finds one.

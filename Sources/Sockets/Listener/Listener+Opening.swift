@@ -60,10 +60,7 @@ extension Listener {
             case .listener: isListener = true
             case .stream: break
             case .datagrams:
-                throw endpoint.refused(
-                    .adopt,
-                    "a datagram socket that was passed on can be used by connect and listen only; write udp://HOST:PORT"
-                )
+                throw endpoint.refused(.adopt, "it is a datagram socket, and a stream is needed here")
             }
         }
         return isListener

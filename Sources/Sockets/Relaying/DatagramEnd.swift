@@ -97,8 +97,8 @@ extension DatagramSession: DatagramEnd {
     ) async throws(SocketError) {
         touch()
         let passage = lastPassage.answer
-        guard remoteAddress != .unnamed, let passage else {
-            let reason = remoteAddress == .unnamed ? noAddress : noHopLeft
+        guard isAnswerable, let passage else {
+            let reason = isAnswerable ? noHopLeft : noAddress
             for _ in batch { lost(reason) }
             done.datagrams = batch.count
             return

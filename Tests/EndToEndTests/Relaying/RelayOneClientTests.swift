@@ -60,7 +60,8 @@ import TestSupport
     @Test(arguments: ["fd:3", "systemd:web"])
     func aConnectedSocketIsServedAsBySuperServers(listen: String) async throws {
         let host = try Host()
-        try await running("relay", listen, "exec:sort", launcher: connectedLauncher(to: host.port)) { relay in
+        let launcher = Passing.sockets(Passing.connected(to: host.port), names: ["web"])
+        try await running("relay", listen, "exec:sort", launcher: launcher) { relay in
             let client = try await host.accept()
             try client.send("b\na\n")
             client.finish()
@@ -74,7 +75,7 @@ import TestSupport
         let path = temporaryPath("in")
         try makeFile(path, Array("b\na\n".utf8))
         defer { unlink(path) }
-        let launcher = ["sh", "-c", "exec \"$@\" 3< \"$0\"", path]
+        let launcher = Passing.shell("3<\(path)")
         let relay = try await pier("relay", "fd:3", "exec:sort -o \(path).sorted", launcher: launcher)
         defer { unlink(path + ".sorted") }
         #expect(relay.status == 0 && relay.errors == "", "\(relay.errors)")

@@ -25,7 +25,8 @@ import TestSupport
             case .inherited: "systemd:web"
             }
         let isInherited = front == .descriptor || front == .inherited
-        try await running("relay", listen, "exec:sort", launcher: isInherited ? listeningLauncher : []) { relay in
+        let launcher = isInherited ? Passing.sockets(Passing.listening, names: ["web"]) : []
+        try await running("relay", listen, "exec:sort", launcher: launcher) { relay in
             let line = try await relay.errors.line(with: "listening ")
             let endpoint = String(line.split(separator: " ")[1])
             for _ in 0..<2 {
@@ -229,7 +230,8 @@ import TestSupport
     @Test(arguments: ["fd:3", "systemd:web"])
     func aConnectedSocketIsATargetOnce(target: String) async throws {
         let host = try Host()
-        try await running("relay", "127.0.0.1:0", target, launcher: connectedLauncher(to: host.port)) { relay in
+        let launcher = Passing.sockets(Passing.connected(to: host.port), names: ["web"])
+        try await running("relay", "127.0.0.1:0", target, launcher: launcher) { relay in
             let client = try Peer(port: try await listeningPort(of: relay))
             let other = try await host.accept()
             try client.send("there")

@@ -30,12 +30,13 @@ struct DatagramRelaying: Sendable {
 }
 
 func relaying<R>(
-    _ front: String, _ behind: String, _ arguments: String..., environment: [String: String] = [:],
+    _ front: String, _ behind: String, _ arguments: String..., launcher: [String] = [],
+    environment: [String: String] = [:],
     _ body: (DatagramRelaying) async throws -> R
 ) async throws -> R {
     defer { if front.hasPrefix("unix-dgram://") { unlink(String(front.dropFirst(13))) } }
     return try await starting(
-        [Place.pier, "relay", front, behind] + arguments, input: .file("/dev/null"), environment: environment
+        launcher + [Place.pier, "relay", front, behind] + arguments, input: .file("/dev/null"), environment: environment
     ) { program in
         let line = try await program.errors.line(with: "listening")
         guard let place = line.firstMatch(of: /[a-z-]+:\/\/[^" ]+/) else { throw Unexpected(text: line) }

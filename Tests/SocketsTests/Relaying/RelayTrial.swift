@@ -169,13 +169,17 @@ private func waitFor(_ event: CInt, _ fd: CInt) throws {
 }
 
 extension Connection {
-    /// Sends the tape from its start until nothing more goes for a while; gives how many bytes went. Blocks the thread.
-    func stuff(with tape: Tape, atMost most: Int = 1 << 28) throws -> Int {
+    /// Sends the tape from its start until nothing more goes for a while, and so many are enough; gives how many bytes went.
+    /// Blocks the thread.
+    func stuff(with tape: Tape, atMost most: Int = 1 << 28, isFull: (Int) -> Bool = { _ in true }) throws -> Int {
         let fd = try withDescriptor { $0 }
         var sent = 0
         while sent < most {
             var entry = pollfd(fd: fd, events: CShort(POLLOUT), revents: 0)
-            guard poll(&entry, 1, 500) == 1 else { break }
+            guard poll(&entry, 1, 500) == 1 else {
+                if isFull(sent) { break }
+                continue
+            }
             try tape.send(sent..<sent + 1024, by: self)
             sent += 1024
         }
