@@ -12,14 +12,24 @@ struct PairSignalTests {
     /// More than what the kernel keeps of a file between the two.
     private static let much = randomBytes(8_000_000)
 
-    @Test(arguments: Pair.all, [SIGTERM, SIGINT])
-    func whatIsUnderWayMayFinishAfterTheFirstSignal(pair: Pair, signal: CInt) async throws {
+    /// A client and a server that have begun, with more to say where it is a file.
+    private func underWay(
+        _ pair: Pair, grace: String,
+        _ body: (Joined, _ client: Side, _ server: Side, _ said: [UInt8]) async throws -> Void
+    ) async throws {
         let said = pair.front == .file ? Self.much : Array("before".utf8)
-        try await joining(pair, "--grace", "1h", said: said) { joined in
+        try await joining(pair, "--grace", grace, said: said) { joined in
             let client = try await joined.client()
             try client.send(said)
             let server = try await joined.server()
             #expect(try server.receiveBytes(6) == Array(said.prefix(6)))
+            try await body(joined, client, server, said)
+        }
+    }
+
+    @Test(arguments: Pair.all, [SIGTERM, SIGINT])
+    func whatIsUnderWayMayFinishAfterTheFirstSignal(pair: Pair, signal: CInt) async throws {
+        try await underWay(pair, grace: "1h") { joined, client, server, said in
             joined.relay.send(signal)
             try await joined.hasHeard(signal)
             try server.send("after")
@@ -39,12 +49,7 @@ struct PairSignalTests {
 
     @Test(arguments: Pair.all, endingSignals)
     func theSecondSignalEndsAtOnce(pair: Pair, signal: (number: CInt, code: CInt)) async throws {
-        let said = pair.front == .file ? Self.much : Array("before".utf8)
-        try await joining(pair, "--grace", "1h", said: said) { joined in
-            let client = try await joined.client()
-            try client.send(said)
-            let server = try await joined.server()
-            #expect(try server.receiveBytes(6) == Array(said.prefix(6)))
+        try await underWay(pair, grace: "1h") { joined, _, _, _ in
             joined.relay.send(signal.number)
             try await joined.hasHeard(signal.number)
             #expect(joined.relay.ending == nil)
@@ -55,14 +60,10 @@ struct PairSignalTests {
 
     @Test(arguments: Pair.all)
     func aGraceThatRunsOutEndsIt(pair: Pair) async throws {
-        let said = pair.front == .file ? Self.much : Array("before".utf8)
-        try await joining(pair, "--grace", "50ms", said: said) { joined in
-            let client = try await joined.client()
-            try client.send(said)
-            let server = try await joined.server()
-            #expect(try server.receiveBytes(6) == Array(said.prefix(6)))
+        try await underWay(pair, grace: "50ms") { joined, _, _, _ in
             joined.relay.send(SIGTERM)
-            #expect(try await joined.relay.end() == 143, "\(joined.relay.errors.text)")
+            let code = try await joined.relay.end()
+            #expect(code == 143, "\(joined.relay.errors.text)")
         }
     }
 }

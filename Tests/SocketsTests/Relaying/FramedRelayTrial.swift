@@ -56,17 +56,11 @@ func relayingClients(
                 ended.add()
             }
         }
-        defer { behind.close() }
-        do {
-            try await body(listener, behind, begun, ended)
-        } catch {
-            serving.cancel()
-            _ = try? await serving.value
-            throw error
+        defer {
+            listener.close()
+            behind.close()
         }
-        listener.close()
-        serving.cancel()
-        try await within(patience, "the end of serving") { _ = try? await serving.value }
+        try await during(serving) { try await body(listener, behind, begun, ended) }
     }
 }
 
@@ -94,16 +88,19 @@ func relayingSenders(
                 ended.add()
             }
         }
-        defer { listener.close() }
-        do {
-            try await body(front, listener, begun, ended)
-        } catch {
-            serving.cancel()
-            _ = try? await serving.value
-            throw error
+        defer {
+            front.close()
+            listener.close()
         }
-        serving.cancel()
-        try await within(patience, "the end of serving") { _ = try? await serving.value }
-        front.close()
+        try await during(serving) { try await body(front, listener, begun, ended) }
     }
+}
+
+/// Runs `body`, and ends what serves it, whatever came of it.
+private func during(_ serving: Task<Void, any Error>, _ body: () async throws -> Void) async throws {
+    var failure: (any Error)?
+    do { try await body() } catch { failure = error }
+    serving.cancel()
+    try await within(patience, "the end of serving") { _ = try? await serving.value }
+    if let failure { throw failure }
 }
