@@ -15,20 +15,23 @@ public struct Pier: ParsableCommand {
         discussion: text(
             """
             An endpoint is HOST:PORT, [IPv6]:PORT, :PORT, a path with a / in it, or a URL such as tcp://127.0.0.1:8520, \
-            unix:///run/a.sock or unix://@abstract; for datagrams udp://127.0.0.1:8520 or unix-dgram:///run/a.sock; - is standard input and output, exec:PROGRAM ARGUMENTS a program, file:PATH a file, fd:N and systemd:NAME what was passed on. A flag of a verb can stand in it too: 127.0.0.1:8520?backlog=5.
+            unix:///run/a.sock or unix://@abstract; for datagrams udp://127.0.0.1:8520 or unix-dgram:///run/a.sock; - is \
+            standard input and output, exec:PROGRAM ARGUMENTS a program, file:PATH a file, fd:N and systemd:NAME what was \
+            passed on. A flag of a verb can stand in it too: 127.0.0.1:8520?backlog=5.
 
             Data and shown messages go to standard output, everything else to standard error.
 
-            Exit codes: 0 done; 1 the network or the system failed; 2 the command or an endpoint is wrong; 3 timed out; \
-            130 and 143 ended by a signal.
+            Exit codes: 0 done; 1 the network, the system or a program failed, or what --bytes or --until asks for did not \
+            come; 2 the command or an endpoint is wrong; 3 timed out; 130 and 143 ended by a signal.
             """,
             """
             端点写作 HOST:PORT、[IPv6]:PORT、:PORT、带有 / 的路径，或者 URL，例如 tcp://127.0.0.1:8520、\
-            unix:///run/a.sock 或 unix://@abstract；数据报写作 udp://127.0.0.1:8520 或 unix-dgram:///run/a.sock；- 是标准输入和标准输出，exec:程序 参数 是程序，file:路径 是文件，fd:编号 和 systemd:名字 是传入的描述符。动词的参数也可以写在端点里：127.0.0.1:8520?backlog=5。
+            unix:///run/a.sock 或 unix://@abstract；数据报写作 udp://127.0.0.1:8520 或 unix-dgram:///run/a.sock；- 是\
+            标准输入和标准输出，exec:程序 参数 是程序，file:路径 是文件，fd:编号 和 systemd:名字 是传入的描述符。动词的参数也可以写在端点里：127.0.0.1:8520?backlog=5。
 
             数据和显示的信息写到标准输出，其余都写到标准错误。
 
-            退出码：0 完成；1 网络或系统出错；2 命令或端点写错了；3 超时；130 和 143 被信号结束。
+            退出码：0 完成；1 网络、系统或程序出错，或者没有达到 --bytes 或 --until；2 命令或端点写错了；3 超时；130 和 143 被信号结束。
             """),
         version: version,
         subcommands: verbs + [Manual.self])

@@ -70,7 +70,7 @@ struct RelayVerb: Verb {
             text("DNS: datagrams here, a stream there", "DNS：这边是数据报，那边是字节流")),
     ]
 
-    static let listenKeys = ["backlog", "receive-size", "max-clients", "max-sessions", "idle-timeout"]
+    static let listenKeys = ["backlog", "receive-size", "max-clients", "max-sessions", "idle-timeout", "linger"]
     static let targetKeys = ["timeout"] + Origin.keys
 
     @Argument(
@@ -177,15 +177,25 @@ struct RelayVerb: Verb {
         let linger: Duration
     }
 
-    /// The endpoints to listen on: the flags, or what an endpoint says otherwise.
-    func settings() throws(Failure) -> [Settings] {
-        let most = Count(Limits.relayed(endpoints: 1 + also.count, to: try destinations().map(\.endpoint)))
-        let mostSessions = Count(Limits.relayedSessions(endpoints: 1 + also.count))
+    /// Both sides, as the flags or the endpoints themselves say. To be asked before this process opens anything.
+    func sides() throws(Failure) -> (entrances: [Settings], targets: [Destination]) {
+        let front = try ([listen] + also).map { (words) throws(Failure) in
+            try parsedEndpoint(words, keys: Self.listenKeys)
+        }
+        let behind = try targets.map { (words) throws(Failure) in try parsedEndpoint(words, keys: Self.targetKeys) }
+        for endpoint in front + behind {
+            _ = try value(of: "mode", in: endpoint, else: FileAccess.append, FileAccess.hint)
+        }
+        for endpoint in front { try checkForListening(endpoint) }
+        try checkOnceOnly(front + behind)
+        return (try settings(front, to: behind), try destinations(behind))
+    }
+
+    private func settings(_ front: [Endpoint], to behind: [Endpoint]) throws(Failure) -> [Settings] {
+        let most = Count(Limits.relayed(endpoints: front.count, to: behind))
+        let mostSessions = Count(Limits.relayedSessions(endpoints: front.count))
         var all: [Settings] = []
-        for words in [listen] + also {
-            let endpoint = try parsedEndpoint(words, keys: Self.listenKeys)
-            try checkMode(endpoint)
-            try checkForListening(endpoint)
+        for endpoint in front {
             let isDatagrams = try namesDatagrams(endpoint)
             all.append(
                 Settings(
@@ -202,18 +212,15 @@ struct RelayVerb: Verb {
                         of: "idle-timeout", in: endpoint,
                         else: idleTimeout ?? TimeSpan(isDatagrams ? .seconds(60) : nil), TimeSpan.hint
                     ).duration,
-                    linger: linger.duration ?? .forEver)
+                    linger: try value(of: "linger", in: endpoint, else: linger, TimeSpan.hint).duration ?? .forEver)
             )
         }
         return all
     }
 
-    /// Where to connect to, each as the flags or the endpoint itself say.
-    func destinations() throws(Failure) -> [Destination] {
+    private func destinations(_ behind: [Endpoint]) throws(Failure) -> [Destination] {
         var all: [Destination] = []
-        for words in targets {
-            let endpoint = try parsedEndpoint(words, keys: Self.targetKeys)
-            try checkMode(endpoint)
+        for endpoint in behind {
             let (source, family) = try origin.chosen(for: endpoint)
             let limit = try value(of: "timeout", in: endpoint, else: timeout, TimeSpan.hint).duration
             all.append(
@@ -222,9 +229,5 @@ struct RelayVerb: Verb {
             )
         }
         return all
-    }
-
-    private func checkMode(_ endpoint: Endpoint) throws(Failure) {
-        _ = try value(of: "mode", in: endpoint, else: FileAccess.append, FileAccess.hint)
     }
 }

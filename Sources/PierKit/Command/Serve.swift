@@ -161,6 +161,7 @@ struct Serve: Verb {
     func settings() throws(Failure) -> [Settings] {
         var all: [Settings] = []
         let places = try endpoints.map { (text) throws(Failure) in try parsedEndpoint(text, keys: Self.keys) }
+        try checkOnceOnly(places)
         let isOutputFree = !places.contains { $0.place == .standardStreams || $0.place == .descriptor(1) }
         for endpoint in places {
             let isDatagrams = try check(endpoint)

@@ -36,10 +36,9 @@ final class Client: Sendable {
                 try join(place, input)
             } drain: {
                 // Before there is a connection there is nothing to wait for.
-                guard let join = current.join else { return false }
+                guard current.isJoined else { return false }
                 input.stop()
-                join.inputStopped()
-                return true
+                return current.stopInput() != nil
             }
         }
     }

@@ -18,11 +18,7 @@ extension Host {
         let socket = try inherited ?? boundSocket()
         // Whatever happens from here on, no path of ours stays behind.
         defer { socket.close() }
-        do throws(SocketError) {
-            rules.report.listening(try socket.localAddress, socket.transport)
-        } catch {
-            throw Failure(error)
-        }
+        rules.report.listening(socket.endpoint)
         try host(work, stop: { socket.close() }) { (input) throws(Failure) in
             try self.joinSenders(of: socket, isOurs: inherited == nil, input)
         }
@@ -44,8 +40,7 @@ extension Host {
         if let timeout { socket.receiveDeadline = .after(timeout) }
         repeat {
             guard let first = try nextDatagram(of: socket) else { return }
-            let name = first.sender == .unnamed ? "unix-dgram" : "\(first.sender)"
-            let account = Account(name, rules.report)
+            let account = Account(first.sender.senderName, rules.report)
             account.accepted(on: place)
             // A socket that others hold too stays connected to nobody; what they send is dropped here.
             if !keeps, isOurs { try refuse(allBut: first.sender, socket) }

@@ -62,8 +62,7 @@ final class Host: Sendable {
         } drain: {
             isStopping.withLock { $0 = true }
             input.stop()
-            let join = current.join
-            join?.inputStopped()
+            let join = current.stopInput()
             if join == nil || join is StreamJoin { stop() }
             return true
         }
@@ -95,9 +94,8 @@ final class Host: Sendable {
         let listener = try listener()
         // Whatever happens from here on, no path of ours stays behind.
         defer { listener.close() }
-        let transport: Endpoint.Transport = if case .unix = listener.address { .unix } else { .tcp }
-        rules.report.listening(listener.address, transport)
-        let place = listener.address.described(for: transport)
+        rules.report.listening(listener.endpoint)
+        let place = "\(listener.endpoint)"
         try host(work, stop: { listener.close() }) { (input) throws(Failure) in
             try self.joinClients(of: listener, place, input)
         }

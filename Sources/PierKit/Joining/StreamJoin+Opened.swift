@@ -17,7 +17,7 @@ extension StreamJoin {
         } catch {
             throw Failure(error)
         }
-        let conversation = Conversation(opened.connection, named: opened.name, rules.report)
+        let conversation = Conversation(opened.connection, named: opened.peerName, rules.report)
         conversation.connected(since: start)
         self.init(conversation, opened: opened, input, rules)
     }
@@ -63,17 +63,6 @@ extension StreamJoin {
         switch opened?.counterpart {
         case .program, .bridge: _ = try? opened?.finish(within: .milliseconds(100))
         case .peer, nil: break
-        }
-    }
-}
-
-extension OpenedStream {
-    /// What a person calls it, where it is no peer with an address.
-    fileprivate var name: String? {
-        switch counterpart {
-        case .program(let program): "\(Endpoint(.program, .program(program.command)))"
-        case .bridge(let bridge): bridge.name
-        case .peer: nil
         }
     }
 }

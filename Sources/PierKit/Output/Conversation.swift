@@ -85,6 +85,11 @@ final class Conversation: ClientStream {
     func connected(since start: Deadline) { account.connected(from: try? connection.localAddress, since: start) }
 }
 
+extension SocketAddress {
+    /// What a person calls a sender of datagrams.
+    var senderName: String { self == .unnamed ? "unix-dgram" : "\(self)" }
+}
+
 extension Connection {
     /// What a person calls the peer: its address, or for an unnamed Unix client its process.
     var peerName: String {

@@ -67,13 +67,13 @@ final class Report: Sendable {
 
     // MARK: The command
 
-    /// That an endpoint is open, and where; and if so, that it is public.
-    func listening(_ address: SocketAddress, _ transport: Endpoint.Transport, service: String? = nil) {
-        let endpoint = address.described(for: transport)
-        var members: [EventMember] = [("endpoint", .string(endpoint))]
+    /// That an endpoint is open, with the address that it got; and if so, that it is public.
+    func listening(_ endpoint: Endpoint, service: String? = nil) {
+        var members: [EventMember] = [("endpoint", .string("\(endpoint)"))]
         if let service { members.append(("service", .string(service))) }
         tell("listening \(endpoint)", "listening", members)
-        if address.isLoopback { return }
+        guard case .address(let address) = endpoint.place, !address.isLoopback else { return }
+        let transport = endpoint.transport
         warning(
             text(
                 "\(address) is public: whoever reaches this machine can \(transport.carriesDatagrams ? "send to it" : "connect")",

@@ -14,7 +14,7 @@ final class Accounts: Sendable {
         self.report = report
         first = client
         self.client = Account(stream?.peerName ?? client.peerName, report)
-        self.client.accepted(on: client.listener.map { $0.address.described(for: $0.transport) } ?? "\(endpoint)")
+        self.client.accepted(on: "\(client.listener?.endpoint ?? endpoint)")
     }
 
     func connected(to target: OpenedStream, since start: Deadline) {

@@ -7,23 +7,21 @@ final class DatagramAccounts: Sendable {
     private let ofTarget = Lock<Account?>(nil)
     private let report: Report
 
-    private init?(_ name: String, on place: String, _ report: Report) {
+    private init?(_ name: String, on place: Endpoint, _ report: Report) {
         guard report.isTelling else { return nil }
         self.report = report
         client = Account(name, report)
-        client.accepted(on: place)
+        client.accepted(on: "\(place)")
     }
 
     /// Nil where nothing is told of single clients.
     convenience init?(of session: DatagramSession, _ report: Report) {
-        let name = session.remoteAddress == .unnamed ? "unix-dgram" : "\(session.remoteAddress)"
-        self.init(name, on: "\(session.socket.endpoint)", report)
+        self.init(session.remoteAddress.senderName, on: session.socket.endpoint, report)
     }
 
     /// Nil where nothing is told of single clients.
     convenience init?(of connection: Connection, _ stream: OpenedStream?, _ endpoint: Endpoint, _ report: Report) {
-        let place = connection.listener.map { $0.address.described(for: $0.transport) } ?? "\(endpoint)"
-        self.init(stream?.peerName ?? connection.peerName, on: place, report)
+        self.init(stream?.peerName ?? connection.peerName, on: connection.listener?.endpoint ?? endpoint, report)
     }
 
     func connected(to peer: SocketAddress?, from local: SocketAddress?, since start: Deadline) {

@@ -50,12 +50,12 @@ enum Entrance: Sendable {
         }
     }
 
-    /// Where clients come to, and how.
-    var place: (address: SocketAddress, transport: Endpoint.Transport)? {
+    /// Where clients come to, if they do.
+    var endpoint: Endpoint? {
         switch self {
-        case .listener(let listener, _): (listener.address, listener.transport)
+        case .listener(let listener, _): listener.endpoint
         case .client: nil
-        case .senders(let socket, _): (try? socket.localAddress).map { ($0, socket.transport) }
+        case .senders(let socket, _): socket.endpoint
         }
     }
 
@@ -75,12 +75,5 @@ enum Entrance: Sendable {
         case .client(let stream, _): _ = try? stream.finish(within: .zero)
         case .senders(let socket, _): socket.close()
         }
-    }
-}
-
-extension Listener {
-    /// How bytes go there.
-    var transport: Endpoint.Transport {
-        if case .unix = address { .unix } else { .tcp }
     }
 }

@@ -23,11 +23,10 @@ final class RelayServer: Sendable {
     private let fullness = Seldom()
 
     init(_ command: RelayVerb) throws(Failure) {
-        settings = try command.settings()
-        let destinations = try command.destinations()
-        try checkOnceOnly(settings.map(\.endpoint) + destinations.map(\.endpoint))
-        framing = try command.checkedFraming(settings, destinations)
-        targets = Targets(destinations, command.retrying.tries)
+        let sides = try command.sides()
+        settings = sides.entrances
+        framing = try command.checkedFraming(settings, sides.targets)
+        targets = Targets(sides.targets, command.retrying.tries)
         loops = command.loops?.value ?? EventLoopGroup.processors
         keepAlive = command.keepAlive.duration
         report = Report(command.reporting.form, isTraced: command.reporting.trace)
@@ -64,7 +63,7 @@ final class RelayServer: Sendable {
     }
 
     private func announce() {
-        for place in entrances.withLock({ $0 }).compactMap(\.place) { report.listening(place.address, place.transport) }
+        for place in entrances.withLock({ $0 }).compactMap(\.endpoint) { report.listening(place) }
     }
 
     private func start() throws(Failure) {

@@ -12,15 +12,13 @@ struct Opened: Sendable {
     /// Whether anybody may still come.
     var isListening: Bool { !listeners.isEmpty || !sockets.isEmpty }
 
-    /// Opens one more; gives the addresses that it got, if it has any.
-    mutating func add(
-        _ settings: Serve.Settings, _ trace: Trace?
-    ) throws(SocketError) -> [(SocketAddress, Endpoint.Transport)] {
+    /// Opens one more; gives where others come to it, with the addresses that it got.
+    mutating func add(_ settings: Serve.Settings, _ trace: Trace?) throws(SocketError) -> [Endpoint] {
         let endpoint = settings.endpoint
         if settings.isDatagrams {
             let opened = try DatagramSocket.open(endpoint, trace: trace)
             sockets += opened.map { ($0, settings) }
-            return try opened.map { (socket) throws(SocketError) in (try socket.localAddress, socket.transport) }
+            return opened.map(\.endpoint)
         }
         guard try Listener.isNamed(by: endpoint) else {
             let stream = try Connection.open(endpoint, file: settings.fileAccess, trace: trace).forGood(endpoint)
@@ -36,7 +34,7 @@ struct Opened: Sendable {
         if settings.idleTimeout == nil {
             for listener in opened { try listener.setKeepAlive(after: .seconds(60)) }
         }
-        return opened.map { ($0.address, $0.transport) }
+        return opened.map(\.endpoint)
     }
 
     /// Lets nobody else in; who is being served is served to the end.

@@ -26,7 +26,6 @@ final class Server: Sendable {
         model = command.model
         loops = command.loops?.value ?? EventLoopGroup.processors
         settings = try command.settings()
-        try checkOnceOnly(settings.map(\.endpoint))
         let course = Course(grace: command.grace.duration)
         output = Sink(waitingFor: 1) { course.events.post(.outputFailed($0)) }
         self.course = course
@@ -69,8 +68,8 @@ final class Server: Sendable {
         var opened = Opened()
         for setting in settings {
             do throws(SocketError) {
-                for (address, transport) in try opened.add(setting, report.trace) {
-                    report.listening(address, transport, service: service.rawValue)
+                for place in try opened.add(setting, report.trace) {
+                    report.listening(place, service: service.rawValue)
                 }
             } catch {
                 opened.close()
@@ -105,7 +104,7 @@ final class Server: Sendable {
     /// What is told of a client.
     func conversation(_ connection: Connection, _ settings: Serve.Settings) -> Conversation {
         let conversation = Conversation(connection, report, show: settings.show, output)
-        conversation.account.accepted(on: connection.listener.map { $0.address.described(for: $0.transport) } ?? "")
+        conversation.account.accepted(on: "\(connection.listener?.endpoint ?? settings.endpoint)")
         return conversation
     }
 
@@ -130,10 +129,9 @@ final class Server: Sendable {
     func sender(
         _ address: SocketAddress, of socket: DatagramSocket, _ settings: Serve.Settings
     ) -> (account: Account, shown: Shown?) {
-        let name = address == .unnamed ? "unix-dgram" : "\(address)"
-        let account = Account(name, report)
+        let account = Account(address.senderName, report)
         account.accepted(on: "\(socket.endpoint)")
-        return (account, Shown(name, settings.show, output))
+        return (account, Shown(address.senderName, settings.show, output))
     }
 
     /// Who is answered on an endpoint for datagrams. A sender's address may be a lie, and the answer go to somebody who did

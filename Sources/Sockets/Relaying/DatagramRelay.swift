@@ -51,6 +51,8 @@ public final class DatagramRelay: Sendable {
     private let onLoss: (@Sendable (SocketError) -> Void)?
     /// Whether the client has said all, and only answers are waited for.
     private let isLingering = Atomic<Bool>(false)
+    /// What had moved when the watch looked last; belongs to the watch.
+    nonisolated(unsafe) private var movedBefore: UInt64?
     /// Whether the relay is ending, so that what fails now is no news.
     private let isOver = Atomic<Bool>(false)
 
@@ -112,15 +114,9 @@ public final class DatagramRelay: Sendable {
             // It may be stuck in a send to one who does not read.
             target.limitEachSend(to: max(linger, Self.patience))
         }
-        if let idleTimeout {
-            await withDiscardingTaskGroup { tasks in
-                tasks.addTask { await self.endWhenIdle(for: idleTimeout) }
-                await moveBoth()
-                tasks.cancelAll()
-            }
-        } else {
-            await moveBoth()
-        }
+        let watch = idleTimeout.map { IdleWatch.join(self, every: $0) }
+        await moveBoth()
+        watch?.leave(self)
         target.end()
         guard let stream = client as? FramedStream else { return }
         // Closed with words of its own unread, it would lose our last ones.
@@ -222,21 +218,20 @@ public final class DatagramRelay: Sendable {
         flow.lose()
         onLoss?(error)
     }
+}
 
-    /// Ends the relay when neither direction has moved anything for a while.
-    private func endWhenIdle(for limit: Duration) async {
-        let clock = Bell()
-        var seen = forth.messages &+ back.messages
-        while (try? await clock.wait(until: .after(limit), .receive)) != nil {
-            let moved = forth.messages &+ back.messages
-            if moved == seen {
-                if let stream = client as? FramedStream, forth.failure == nil {
-                    forth.fail(stream.connection.error(.receive, .timedOut))
-                }
-                return end()
-            }
-            seen = moved
+extension DatagramRelay: IdleWatched {
+    func isUnmoved() -> Bool {
+        let moved = forth.messages &+ back.messages
+        defer { movedBefore = moved }
+        return moved == movedBefore
+    }
+
+    func endIdle() {
+        if let stream = client as? FramedStream, forth.failure == nil {
+            forth.fail(stream.connection.error(.receive, .timedOut))
         }
+        end()
     }
 }
 

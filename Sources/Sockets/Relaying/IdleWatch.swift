@@ -1,6 +1,14 @@
 internal import Loops
 internal import SocketCore
 
+/// What a watch looks at.
+protocol IdleWatched: AnyObject, Sendable {
+    /// Whether nothing has moved since this was asked last. For the watch alone.
+    func isUnmoved() -> Bool
+    /// Ends it, because nothing moved.
+    func endIdle()
+}
+
 /// Looks at relays once in a time, and ends those in which nothing has moved since it looked last.
 ///
 /// One task looks at all those of a loop that have the same limit: with a task for each, a relay that waits would cost half
@@ -17,12 +25,12 @@ final class IdleWatch: Sendable {
     private let key: Key
     private let bell = Bell()
     /// Changed with `all` held, so that nobody joins a watch that is about to end.
-    private let relays = Lock<[ObjectIdentifier: Relay]>([:])
+    private let relays = Lock<[ObjectIdentifier: any IdleWatched]>([:])
 
     private init(_ key: Key) { self.key = key }
 
     /// Has a relay looked at until it leaves.
-    static func join(_ relay: Relay, every limit: Duration) -> IdleWatch {
+    static func join(_ relay: any IdleWatched, every limit: Duration) -> IdleWatch {
         let loop = EventLoop.current
         let key = Key(loop: loop.map { ObjectIdentifier($0) }, limit: limit)
         let (watch, isNew) = all.withLock { all in
@@ -37,7 +45,7 @@ final class IdleWatch: Sendable {
     }
 
     /// The relay has ended.
-    func leave(_ relay: Relay) {
+    func leave(_ relay: any IdleWatched) {
         let isLast = relays.withLock { relays in
             relays[ObjectIdentifier(relay)] = nil
             return relays.isEmpty
@@ -69,3 +77,5 @@ final class IdleWatch: Sendable {
         }
     }
 }
+
+extension Relay: IdleWatched {}

@@ -223,7 +223,6 @@ public final class Relay: Sendable {
         return IdleWatch.join(self, every: idleTimeout)
     }
 
-    /// Whether nothing has moved since this was asked last. For the watch alone.
     func isUnmoved() -> Bool {
         // Changes with whatever has moved.
         let moved = forth.bytes &+ back.bytes &+ forth.messages &+ back.messages
@@ -231,7 +230,6 @@ public final class Relay: Sendable {
         return moved == movedBefore
     }
 
-    /// Ends it, because nothing moved.
     func endIdle() {
         isIdle.store(true, ordering: .releasing)
         first.close()
