@@ -1,0 +1,64 @@
+internal import Loops
+internal import SocketCore
+
+// How a relay ends: each side in its own time, with the last words to it still to arrive.
+
+extension Relay {
+    /// Each in its own time: the one may take long to let the other's words through.
+    @inline(never)
+    func endBoth() async {
+        async let other: Void = end(second, said: forth, heard: back)
+        await end(first, said: back, heard: forth)
+        await other
+    }
+
+    /// Ends one side, given the direction that spoke to it and the one that heard it.
+    private func end(_ side: Connection, said: Flow, heard: Flow) async {
+        defer { side.close() }
+        if Task.isCancelled { return }
+        if said.failure?.isBreakage(.receive) ?? false {
+            await side.waitUntilAcknowledged(patience: Self.patience)
+            side.abort()
+        } else if said.failure == nil, heard.failure != nil {
+            // Not all of what it said was wanted; closed at once, that would destroy the last words to it.
+            await side.finishAndClose(within: Self.patience)
+        }
+    }
+}
+
+extension SocketError {
+    /// Whether the system told it of a verb, so that a peer or the network broke what was under way.
+    func isBreakage(_ verb: Operation) -> Bool {
+        guard operation == verb, case .system = cause else { return false }
+        return true
+    }
+}
+
+extension Connection {
+    /// Whether that is the end of a program that did not read all of its input: on a socket pair it looks like a reset.
+    func hasLeftUnread(_ error: SocketError) -> Bool {
+        origin == .paired && error.operation == .receive && error.cause == .system(.connectionReset)
+    }
+
+    /// Whether a program or a file takes nothing any more, though it may still give.
+    func takesNoMore(_ error: SocketError) -> Bool {
+        origin == .paired && error.cause == .system(.brokenPipe)
+    }
+
+    /// Waits until all that was sent has been acknowledged, or is lost, or until nothing more has been for a while. The
+    /// kernel tells nobody, so it is asked again and again, ever more rarely.
+    fileprivate func waitUntilAcknowledged(patience: Duration) async {
+        let clock = Bell()
+        var pause = Duration.milliseconds(1)
+        var deadline = Deadline.after(patience)
+        var least = Int.max
+        while !deadline.isPast, let left = try? unacknowledged, left > 0 {
+            if left < least {
+                least = left
+                deadline = .after(patience)
+            }
+            guard (try? await clock.wait(until: .after(pause), .send)) != nil else { return }
+            pause = min(pause * 2, .milliseconds(20))
+        }
+    }
+}
