@@ -52,6 +52,11 @@ static int prepare(posix_spawnattr_t *attributes, posix_spawn_file_actions_t *ac
     return code;
 }
 
+int csockets_is_ignored(int signal) {
+    struct sigaction now;
+    return sigaction(signal, 0, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 pid_t csockets_spawn(char *const arguments[], char *const settings[], int socket) {
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_t actions;

@@ -22,7 +22,7 @@ import TestSupport
     @Test func everyLimitIsThereWithItsDefault() async throws {
         let help = try await help(descriptors: 500)
         for part in [
-            "--backlog <backlog> How many clients may queue until they are accepted. (default: 4096)",
+            "--backlog <backlog> How many clients may queue until they are accepted (default: 4096, or what a socket that was passed on has).",
             "before it is closed; or off. (default: 5m)", "after the first signal. (default: 5s)",
             "up to four times as long; besides the kernel's buffers", "a stack of 256 KiB. (default: 65536)",
         ] {

@@ -11,6 +11,9 @@
 /// first. Its process, or -1.
 pid_t csockets_spawn(char *const arguments[], char *const settings[], int socket);
 
+/// sigaction(2): whether this process ignores a signal, as those that nohup(1) has started do.
+int csockets_is_ignored(int signal);
+
 /// How a process ended.
 struct csockets_end {
     int is_signalled;  // by a signal, or by itself

@@ -86,13 +86,6 @@ struct Connect: Verb {
         let place = try parsedEndpoint(endpoint, keys: Self.keys)
         let (source, family) = try origin.chosen(for: place)
         let rules = try joining.rules(for: place)
-        guard place.transport.hasAddresses || source == nil && family == nil else {
-            throw Failure(
-                .usage,
-                text(
-                    "\(place) has no IP address: leave --source, --ipv4 and --ipv6 out",
-                    "\(place) 没有 IP 地址：请去掉 --source、--ipv4 和 --ipv6"))
-        }
         try Client(
             to: place, from: source, family: family,
             timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration,

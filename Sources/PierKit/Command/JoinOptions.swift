@@ -96,7 +96,7 @@ struct JoinOptions: ParsableArguments {
 
     /// Where receiving is to end by itself.
     private func goal(for place: Endpoint) throws(Failure) -> Stop.Goal? {
-        let bytes = try value(of: "bytes", in: place, Count.hint) ?? bytes
+        let bytes = try value(of: "bytes", in: place, ByteCount.hint) ?? bytes
         let until = try value(of: "until", in: place, EscapedText.hint) ?? until
         if bytes != nil, until != nil {
             throw Failure(

@@ -81,8 +81,12 @@ struct Listen: Verb {
 
     @OptionGroup var joining: JoinOptions
 
-    @Option(help: ArgumentHelp(text("How many clients may queue until they are accepted.", "最多有多少客户端排队等待被接受。")))
-    var backlog = Count(Listener.defaultBacklog)
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "How many clients may queue until they are accepted (default: 4096, or what a socket that was passed on has).",
+                "最多有多少客户端排队等待被接受（默认 4096，交来的套接字保持原样）。")))
+    var backlog: Count?
 
     @Option(
         help: ArgumentHelp(text("How long to wait for the first client; or off.", "等待第一个客户端最多多长时间；或者写 off。")))
@@ -101,10 +105,8 @@ struct Listen: Verb {
         try checkForListening(place)
         rules.keepsInput = try value(of: "keep", in: place, else: keep, Bool.hint)
         rules.idleTimeout = try value(of: "idle-timeout", in: place, else: idleTimeout, TimeSpan.hint).duration
-        let backlog = try value(of: "backlog", in: place, else: backlog, Count.hint).value
         try Host(
-            // An inherited socket keeps its own, where nobody asks for another.
-            on: place, backlog: backlog == Listener.defaultBacklog ? nil : backlog,
+            on: place, backlog: try queueLength(of: place, else: backlog),
             timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration, rules
         ).run()
     }

@@ -3,22 +3,21 @@ internal import Sockets
 
 /// Refuses what this process has once, and several endpoints name.
 func checkOnceOnly(_ endpoints: [Endpoint]) throws(Failure) {
+    var places: [Endpoint.Place: Endpoint] = [:]
+    for endpoint in endpoints where endpoint.isThereOnce {
+        if let other = places.updateValue(endpoint, forKey: endpoint.place) { throw twice(endpoint, other) }
+    }
     var taken: [CInt: Endpoint] = [:]
-    var names: [Endpoint.Place: Endpoint] = [:]
-    for endpoint in endpoints {
-        let numbers: [CInt]
-        switch endpoint.place {
-        case .standardStreams: numbers = [0, 1]
-        case .descriptor(let number): numbers = [number]
-        case .inherited:
-            if let other = names.updateValue(endpoint, forKey: endpoint.place) { throw twice(endpoint, other) }
-            continue
-        case .address, .name, .port, .program, .file: continue
-        }
-        for number in numbers {
+    for endpoint in endpoints where endpoint.isThereOnce {
+        for number in try descriptors(of: endpoint) {
             if let other = taken.updateValue(endpoint, forKey: number) { throw twice(endpoint, other) }
         }
     }
+}
+
+private func descriptors(of endpoint: Endpoint) throws(Failure) -> [CInt] {
+    if endpoint.place == .standardStreams { return [0, 1] }
+    do throws(SocketError) { return try endpoint.inheritedDescriptors ?? [] } catch { throw Failure(error) }
 }
 
 private func twice(_ endpoint: Endpoint, _ other: Endpoint) -> Failure {

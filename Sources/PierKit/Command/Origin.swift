@@ -54,6 +54,24 @@ struct Origin: ParsableArguments {
                     "the source is an \(own) address, and only \(family) is asked for; leave one of them out",
                     "源地址是 \(own) 地址，而要求的只有 \(family)；请去掉其中一个"))
         }
+        try check(place, source?.address, family)
         return (source?.address, family)
+    }
+
+    /// Throws what can be told to be wrong before anything is connected.
+    private func check(_ place: Endpoint, _ source: SocketAddress?, _ family: AddressFamily?) throws(Failure) {
+        guard place.transport.hasAddresses, place.place != .standardStreams else {
+            if source == nil, family == nil { return }
+            throw Failure(
+                .usage,
+                text(
+                    "\(place) has no IP address: leave --source, --ipv4 and --ipv6 out",
+                    "\(place) 没有 IP 地址：请去掉 --source、--ipv4 和 --ipv6"))
+        }
+        do throws(SocketError) {
+            try place.checkForConnecting(from: source, over: family)
+        } catch {
+            throw Failure(error)
+        }
     }
 }

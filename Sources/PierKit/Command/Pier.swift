@@ -22,7 +22,8 @@ public struct Pier: ParsableCommand {
             Data and shown messages go to standard output, everything else to standard error.
 
             Exit codes: 0 done; 1 the network, the system or a program failed, or what --bytes or --until asks for did not \
-            come; 2 the command or an endpoint is wrong; 3 timed out; 130 and 143 ended by a signal.
+            come; 2 the command or an endpoint is wrong; 3 timed out; 129, 130 and 143 \
+            ended by a signal.
             """,
             """
             端点写作 HOST:PORT、[IPv6]:PORT、:PORT、带有 / 的路径，或者 URL，例如 tcp://127.0.0.1:8520、\
@@ -31,7 +32,7 @@ public struct Pier: ParsableCommand {
 
             数据和显示的信息写到标准输出，其余都写到标准错误。
 
-            退出码：0 完成；1 网络、系统或程序出错，或者没有达到 --bytes 或 --until；2 命令或端点写错了；3 超时；130 和 143 被信号结束。
+            退出码：0 完成；1 网络、系统或程序出错，或者没有达到 --bytes 或 --until；2 命令或端点写错了；3 超时；129、130 和 143 被信号结束。
             """),
         version: version,
         subcommands: verbs + [Manual.self])
@@ -82,7 +83,8 @@ public struct Pier: ParsableCommand {
             Retries.hint: ["--retry"],
             Backoff.hint: ["--backoff"],
             EscapedText.hint: ["--until"],
-            Count.hint: ["--loops", "--backlog", "--receive-size", "--max-clients", "--max-sessions", "--bytes"],
+            Count.hint: ["--loops", "--backlog", "--receive-size", "--max-clients", "--max-sessions"],
+            ByteCount.hint: ["--bytes"],
         ]
         let advice: String
         if let hint = hints.first(where: { $0.value.contains { said.contains("'\($0) ") } })?.key {
@@ -98,9 +100,9 @@ public struct Pier: ParsableCommand {
     /// A word that is no verb gets the nearest one; the parser would only call it unexpected.
     private static func checkVerb() throws(Failure) {
         let verbs = configuration.subcommands.map { $0._commandName } + ["help"]
-        guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-"), !verbs.contains(word) else {
-            return
-        }
+        // What help is asked about is a verb too.
+        let word = CommandLine.arguments.dropFirst().prefix(2).first { $0 != "help" }
+        guard let word, !word.hasPrefix("-"), !verbs.contains(word) else { return }
         let shown = Self.verbs.map { $0._commandName } + ["help"]
         let hint =
             nearest(to: word, in: shown).map { text("did you mean \($0)?", "你是不是想写 \($0)？") }

@@ -1,8 +1,5 @@
-public import ArgumentParser
 internal import SocketCore
-public import Sockets
-
-extension Framing: ExpressibleByArgument {}
+internal import Sockets
 
 extension RelayVerb {
     /// The framing, where a stream is to meet datagrams; fails where it is missing, or where there is nothing to frame.

@@ -18,7 +18,7 @@ struct RelayVerb: Verb {
             takes it they are tried again as --retry says; until then nothing of what the client sends is lost.
 
             Either side may be any stream: an address, exec:PROGRAM, file:PATH, fd:N, systemd:NAME, or - for standard input \
-            and output. Each client gets a program of its own, which finds the client's address in PIER_PEER_ADDRESS and is \
+            and output. Each client gets a program of its own, which finds the client's address, if it has one, in PIER_PEER_ADDRESS, and is \
             ended with it. A target's file is appended to, unless it says ?mode=read or write; with read each client is sent \
             what it holds. As targets -, fd: and systemd: are there for one client: when it has come nobody listens any more, \
             and the command ends with it. A datagram socket that is passed on as a target must be connected.
@@ -43,7 +43,7 @@ struct RelayVerb: Verb {
             有几个目标时，客户端轮流使用；拒绝的就换下一个。都不接受时按 --retry 再试；在那之前，客户端发送的内容不会丢失。
 
             两边都可以是任何字节流：地址、exec:程序、file:路径、fd:编号、systemd:名字，或者表示标准输入和标准输出的 -。\
-            每个客户端有自己的程序，程序从 PIER_PEER_ADDRESS 得知客户端的地址，并随它一起结束。作为目标的文件被追加，\
+            每个客户端有自己的程序，程序从 PIER_PEER_ADDRESS 得知客户端的地址（如果有），并随它一起结束。作为目标的文件被追加，\
             除非写了 ?mode=read 或 write；写 read 时把文件的内容发给每个客户端。-、fd: 和 systemd: 作为目标只供一个客户端使用：\
             它来了之后就不再监听，命令随它一起结束。交来的数据报套接字作为目标，必须是已连接的。
 
@@ -99,8 +99,12 @@ struct RelayVerb: Verb {
             text("How many event loops (default: one for each processor).", "有多少个事件循环（默认：每个处理器一个）。")))
     var loops: Count?
 
-    @Option(help: ArgumentHelp(text("How many clients may queue until they are accepted.", "最多有多少客户端排队等待被接受。")))
-    var backlog = Count(Listener.defaultBacklog)
+    @Option(
+        help: ArgumentHelp(
+            text(
+                "How many clients may queue until they are accepted (default: 4096, or what a socket that was passed on has).",
+                "最多有多少客户端排队等待被接受（默认 4096，交来的套接字保持原样）。")))
+    var backlog: Count?
 
     @Option(
         help: ArgumentHelp(
@@ -169,7 +173,8 @@ struct RelayVerb: Verb {
         let endpoint: Endpoint
         /// Whether it is datagrams that come there.
         let isDatagrams: Bool
-        let backlog: Int
+        /// Nil is the default, or what a socket that was passed on has.
+        let backlog: Int?
         let receiveSize: Int
         let maxClients: Int
         let maxSessions: Int
@@ -200,7 +205,7 @@ struct RelayVerb: Verb {
             all.append(
                 Settings(
                     endpoint: endpoint, isDatagrams: isDatagrams,
-                    backlog: try value(of: "backlog", in: endpoint, else: backlog, Count.hint).value,
+                    backlog: try queueLength(of: endpoint, else: backlog),
                     receiveSize: min(
                         try value(of: "receive-size", in: endpoint, else: receiveSize, Count.hint).value,
                         Connection.largestReceive),

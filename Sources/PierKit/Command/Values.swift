@@ -51,7 +51,7 @@ struct Count: ExpressibleByArgument, Equatable {
         self.value = value
     }
 
-    static let hint = text("a whole number above 0", "大于 0 的整数")
+    static let hint = text("a whole number above 0, at most 1073741824", "大于 0 的整数，最大 1073741824")
 
     var defaultValueDescription: String { String(value) }
 }
@@ -64,6 +64,8 @@ struct ByteCount: ExpressibleByArgument, Equatable {
         guard let number = strictNumber(argument.utf8), let value = Int(exactly: number), value > 0 else { return nil }
         self.value = value
     }
+
+    static let hint = text("a whole number above 0 (of 63 bits)", "大于 0 的整数（63 位）")
 }
 
 /// A text of at least one byte, in which a backslash makes others of some characters: `\n`, `\r`, `\t`, `\0`, `\xHH`, `\\`.
@@ -188,6 +190,7 @@ extension Bool {
 
 extension Duplex: ExpressibleByArgument {}
 extension FileAccess: ExpressibleByArgument {}
+extension Framing: ExpressibleByArgument {}
 
 /// A parameter's value for a flag, or the flag's own.
 func value<V: ExpressibleByArgument>(
@@ -208,6 +211,12 @@ func value<V: ExpressibleByArgument>(
             text("\(endpoint): \(key) is \(hint), not \"\(wrong)\"", "\(endpoint)：\(key) 是\(hint)，不能是 \"\(wrong)\""))
     }
     return value
+}
+
+/// How many clients may queue; nil where nothing says so.
+func queueLength(of endpoint: Endpoint, else flag: Count?) throws(Failure) -> Int? {
+    let own: Count? = try value(of: "backlog", in: endpoint, Count.hint)
+    return (own ?? flag)?.value
 }
 
 extension CaseIterable where Self: RawRepresentable, RawValue == String {

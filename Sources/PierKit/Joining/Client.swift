@@ -97,13 +97,3 @@ final class Client: Sendable {
         return StreamJoin(conversation, input, rules)
     }
 }
-
-extension SocketError {
-    /// Whether it may go better another time: not where the words themselves are wrong.
-    fileprivate var mayPass: Bool {
-        switch cause {
-        case .endpoint, .misuse: false
-        default: true
-        }
-    }
-}

@@ -28,7 +28,7 @@ final class DatagramJoin: Join {
         defer { peer.close() }
         defer { if peer.droppedCount > 0 { rules.report.droppedOfOthers(peer.droppedCount, account.name) } }
         // After the input's end the peer has only the silence.
-        if input.hasEnded { inputHasEnded() } else { peer.socket.receiveDeadline = idleDeadline }
+        if input.hasEnded { inputHasEnded() } else { allowSilence(idleDeadline) }
         switch rules.duplex {
         case .half: try converse()
         case .receive: try receiveAll(isShown: true)
@@ -44,7 +44,16 @@ final class DatagramJoin: Join {
 
     private func inputHasEnded() {
         sending.withLock { $0.inputEnded = true }
-        peer.socket.receiveDeadline = .after(rules.linger)
+        allowSilence(.never)
+    }
+
+    /// From now on the peer may be silent until then, or when the input has ended for the linger; when sending has failed it
+    /// is not waited for at all. With the lock held, so that no thread sets what another one's news has made wrong.
+    private func allowSilence(_ deadline: Deadline) {
+        sending.withLock { sending in
+            peer.socket.receiveDeadline =
+                sending.failure != nil ? .now : sending.inputEnded ? .after(rules.linger) : deadline
+        }
     }
 
     private var idleDeadline: Deadline { rules.idleTimeout.map { .after($0) } ?? .never }
@@ -58,9 +67,7 @@ final class DatagramJoin: Join {
             } catch {
                 sending.withLock { $0.failure = error }
             }
-            // Whoever waits for a datagram now waits no longer than this; one that failed is not waited for at all.
             inputHasEnded()
-            if sending.withLock({ $0.failure != nil }) { peer.socket.receiveDeadline = .now }
             sending.withLock { $0.stopped = true }
             sendingStopped.ring()
         }
@@ -106,7 +113,7 @@ final class DatagramJoin: Join {
             guard let line = try input.line() else { break }
             try send(line, asRead: line + [UInt8(ascii: "\n")])
             if rules.answers { continue }
-            peer.socket.receiveDeadline = .after(rules.linger)
+            allowSilence(.after(rules.linger))
             if let answer = try receive() {
                 try rules.write(rules.mark + display.text(forWhole: answer) + "\n")
             } else {
@@ -143,11 +150,7 @@ final class DatagramJoin: Join {
         guard let bytes else { return nil }
         account.note(received: bytes)
         activity.note()
-        if sending.withLock({ $0.inputEnded }) {
-            peer.socket.receiveDeadline = .after(rules.linger)
-        } else if rules.answers {
-            peer.socket.receiveDeadline = idleDeadline
-        }
+        if rules.answers || sending.withLock({ $0.inputEnded }) { allowSilence(idleDeadline) }
         return bytes
     }
 
@@ -162,7 +165,7 @@ final class DatagramJoin: Join {
                 guard let idle = rules.idleTimeout, !sending.withLock({ $0.inputEnded }),
                     let left = activity.left(of: idle, unacknowledged: 0)
                 else { return nil }
-                peer.socket.receiveDeadline = .after(left)
+                allowSilence(.after(left))
             }
         }
     }

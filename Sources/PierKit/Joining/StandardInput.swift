@@ -75,6 +75,22 @@ final class StandardInput: Sendable {
         return Array(held.prefix(count))
     }
 
+    /// Whether nothing of it is left, as far as that can be known without waiting. For when nobody reads it.
+    func isUsedUp() -> Bool {
+        guard held.isEmpty, !hasEnded else { return held.isEmpty }
+        var entries = [pollfd(fd: 0, events: CShort(POLLIN), revents: 0)]
+        guard let ready = try? System.poll(&entries, milliseconds: 0), ready > 0 else { return false }
+        let byte = [UInt8](unsafeUninitializedCapacity: 1) { buffer, filled in
+            guard case .done(let got)? = try? System.read(0, into: UnsafeMutableRawBufferPointer(buffer)) else {
+                return
+            }
+            filled = got
+            if got == 0 { state.withLock { $0.hasEnded = true } }
+        }
+        held = byte
+        return hasEnded
+    }
+
     private func readAnew(upTo count: Int) throws(Failure) -> [UInt8]? {
         var began: Deadline?
         while state.withLock({ !$0.hasEnded && !$0.isInterrupted }) {

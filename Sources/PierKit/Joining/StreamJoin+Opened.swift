@@ -23,7 +23,7 @@ extension StreamJoin {
     }
 
     /// The program at the other end, if one was started.
-    var program: ChildProcess? { if case .program(let program)? = opened?.counterpart { program } else { nil } }
+    var program: ChildProcess? { opened?.program }
 
     /// Whether nobody is at the other end any more; of a peer elsewhere that cannot be known.
     var isOver: Bool {
@@ -61,7 +61,8 @@ extension StreamJoin {
 
     func abandon() {
         switch opened?.counterpart {
-        case .program, .bridge: _ = try? opened?.finish(within: .milliseconds(100))
+        case .program, .bridge:
+            if let status = try? opened?.finish(within: .milliseconds(100)) { account.closed(nil, status) }
         case .peer, nil: break
         }
     }

@@ -153,6 +153,7 @@ final class StreamJoin: Join {
         case (.networkFailed(let failure), nil) where rules.duplex == .send && program == nil: throw failure
         // Who stops has no need to be told; but of what is kept for the next, nothing is lost without a word.
         case (_, nil) where hasStopped && !rules.keepsInput: return
+        case (.interrupted, nil) where !rules.keepsInput && unheard == 0 && input.isUsedUp(): return
         case (_, nil): sending.withLock { $0.unheard = unheard }
         }
     }

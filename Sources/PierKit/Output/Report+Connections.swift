@@ -80,7 +80,7 @@ extension Report {
         let lost = who.lost == 0 ? "" : text(", \(who.lost) datagrams lost", "，丢失 \(who.lost) 个数据报")
         tellMore(
             text(
-                "\(who.name) closed: \(who.received) bytes received in \(who.messages) messages, \(who.sent) sent, in \(time.inSeconds) s\(program.map { ", ended with \($0)" } ?? "")",
+                "\(who.name) closed: \(who.received) bytes received in \(who.messages) messages, \(who.sent) sent, in \(time.inSeconds) s\(program.map { ", ended \($0.said)" } ?? "")",
                 "\(who.name) 已关闭：收到 \(who.messages) 条信息共 \(who.received) 字节，发送 \(who.sent) 字节，历时 \(time.inSeconds) 秒\(program.map { "，结束时是 \($0.said)" } ?? "")"
             ) + lost,
             "closed", members)

@@ -26,6 +26,10 @@ final class Report: Sendable {
     let sent = Atomic<Int>(0)
     let messages = Atomic<Int>(0)
     let errors = Atomic<Int>(0)
+    /// Whether what goes on is cut short, so that nothing of single connections is told any more; and whether all has been
+    /// told. Looked at when a line gets its place.
+    private let isCut = Atomic<Bool>(false)
+    private let isOver = Atomic<Bool>(false)
 
     init(_ form: Form, isTraced: Bool) {
         self.form = form
@@ -147,7 +151,9 @@ final class Report: Sendable {
                 throw failure
             }
             let words = failure.sentence ?? text("nobody reads standard output any more", "没有人再读取标准输出")
-            event("error", members(failure.error, words) + [("status", .integer(Int(failure.status.rawValue)))])
+            let told = members(failure.error, words) + [("status", .integer(Int(failure.status.rawValue)))]
+            isOver.store(true, ordering: .sequentiallyConsistent)
+            sink.lineOrDrop { clock.line("error", told) }
             totals()
             throw failure.status
         } catch {
@@ -157,24 +163,36 @@ final class Report: Sendable {
         totals()
     }
 
+    /// Waits for what goes on; clients that are still there when that is cut short, by `cut`, are told of no more.
+    func following(_ wait: () throws -> Void, cut: () -> Void = {}) throws {
+        do {
+            try wait()
+        } catch {
+            cut()
+            isCut.store(true, ordering: .sequentiallyConsistent)
+            throw error
+        }
+    }
+
     func flush(within limit: Duration) { try? sink.flush(until: .after(limit)) }
 
     private func totals() {
         let (clients, errors) = (clients.load(ordering: .relaxed), errors.load(ordering: .relaxed))
         let (received, sent) = (received.load(ordering: .relaxed), sent.load(ordering: .relaxed))
         let (messages, time) = (messages.load(ordering: .relaxed), clock.elapsed)
+        // Nothing comes behind it.
+        isOver.store(true, ordering: .sequentiallyConsistent)
         if form == .prose { return }
-        tell(
-            text(
-                "totals: \(clients) clients, \(received) bytes received in \(messages) messages, \(sent) sent, \(errors) errors, in \(time.inSeconds) s",
-                "合计：\(clients) 个客户端，收到 \(messages) 条信息共 \(received) 字节，发送 \(sent) 字节，\(errors) 个错误，历时 \(time.inSeconds) 秒"
-            ),
-            "totals",
-            [
-                ("clients", .integer(clients)), ("received", .integer(received)), ("sent", .integer(sent)),
-                ("messages", .integer(messages)), ("errors", .integer(errors)),
-                ("seconds", .seconds(time.clampedNanoseconds)),
-            ])
+        let words = text(
+            "totals: \(clients) clients, \(received) bytes received in \(messages) messages, \(sent) sent, \(errors) errors, in \(time.inSeconds) s",
+            "合计：\(clients) 个客户端，收到 \(messages) 条信息共 \(received) 字节，发送 \(sent) 字节，\(errors) 个错误，历时 \(time.inSeconds) 秒"
+        )
+        let members: [EventMember] = [
+            ("clients", .integer(clients)), ("received", .integer(received)), ("sent", .integer(sent)),
+            ("messages", .integer(messages)), ("errors", .integer(errors)),
+            ("seconds", .seconds(time.clampedNanoseconds)),
+        ]
+        sink.lineOrDrop { form == .json ? clock.line("totals", members) : words }
     }
 
     // MARK: Telling
@@ -188,17 +206,25 @@ final class Report: Sendable {
         return members
     }
 
+    /// Of a single connection.
     func tellMore(_ words: String, _ name: String, _ members: [EventMember]) {
-        if form != .prose { tell(words, name, members) }
+        if form == .prose { return }
+        sink.lineOrDrop { isCut.load(ordering: .relaxed) ? nil : line(words, name, members) }
+    }
+
+    /// The same for what is told as an event only; who calls it has looked whether that is asked for.
+    func event(_ name: String, _ members: [EventMember], matters: Bool = true) {
+        sink.lineOrDrop(mattering: matters) { isCut.load(ordering: .relaxed) ? nil : line("", name, members) }
     }
 
     private func tell(_ words: String, _ name: String, _ members: [EventMember]) {
-        if form == .json { event(name, members) } else { sink.lineOrDrop { words } }
+        sink.lineOrDrop { line(words, name, members) }
     }
 
-    func event(_ name: String, _ members: [EventMember], matters: Bool = true) {
-        // The time is taken where the line gets its place, so that no later line has an earlier one.
-        sink.lineOrDrop(mattering: matters) { clock.line(name, members) }
+    /// Made where it gets its place, so that no later line has an earlier time, and none stands behind the last.
+    private func line(_ words: String, _ name: String, _ members: [EventMember]) -> String? {
+        if isOver.load(ordering: .relaxed) { return nil }
+        return form == .json ? clock.line(name, members) : words
     }
 }
 

@@ -67,15 +67,15 @@ final class Sink: Sendable {
         _ = put(text, mayWait: false)
     }
 
-    /// The same with a line that is made when it has got its place among the others. One that matters finds room where
-    /// ordinary ones are dropped already.
-    func lineOrDrop(mattering matters: Bool = true, _ make: () -> String) {
+    /// The same with a line that is made when it has got its place among the others; nil is none. One that matters finds room
+    /// where ordinary ones are dropped already.
+    func lineOrDrop(mattering matters: Bool = true, _ make: () -> String?) {
         _ = put(make(), mayWait: false, capacity: Self.capacity * (matters ? 2 : 1))
     }
 
     /// Puts a line into the buffer; or gives a bell that rings when there may be room.
     private func put(
-        _ text: @autoclosure () -> String, mayWait: Bool = true, capacity: Int = Sink.capacity
+        _ text: @autoclosure () -> String?, mayWait: Bool = true, capacity: Int = Sink.capacity
     ) -> Bell? {
         var needsThread = false
         var needsRing = false
@@ -90,8 +90,9 @@ final class Sink: Sendable {
                 state.waiting.append(bell)
                 return bell
             }
+            guard let text = text() else { return nil }
             needsRing = state.buffer.isEmpty
-            state.buffer += text().utf8
+            state.buffer += text.utf8
             state.buffer.append(UInt8(ascii: "\n"))
             needsThread = !state.hasThread
             state.hasThread = true

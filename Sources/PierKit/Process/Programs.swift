@@ -20,7 +20,7 @@ final class Programs: Sendable {
 
     /// Knows of a stream's program from now on, if there is one.
     func add(_ stream: OpenedStream) {
-        guard case .program(let program) = stream.counterpart else { return }
+        guard let program = stream.program else { return }
         let isLate = state.withLock { state in
             state.running[ObjectIdentifier(program)] = program
             return state.isOver
@@ -30,7 +30,7 @@ final class Programs: Sendable {
 
     /// It has ended, with its group.
     func remove(_ stream: OpenedStream) {
-        guard case .program(let program) = stream.counterpart else { return }
+        guard let program = stream.program else { return }
         state.withLock { _ = $0.running.removeValue(forKey: ObjectIdentifier(program)) }
     }
 

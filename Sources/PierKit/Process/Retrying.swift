@@ -1,6 +1,9 @@
+internal import SocketCore
+internal import Sockets
+
 /// How often something that failed is tried again, and how long to wait before each try.
 ///
-/// Each pause is up to twice as long as the last, and of that somewhat less by chance: many who failed at the same moment
+/// The time for a pause doubles each time, and of that it is up to half less by chance: many who failed at the same moment
 /// shall not come back at the same moment.
 struct Retrying: Sendable {
     private let retries: Retries
@@ -12,7 +15,7 @@ struct Retrying: Sendable {
     init(_ retries: Retries, _ backoff: Backoff) {
         self.retries = retries
         self.backoff = backoff
-        next = backoff.shortest
+        next = min(backoff.shortest * 2, backoff.longest)
     }
 
     /// Whether there is to be another try.
@@ -23,6 +26,16 @@ struct Retrying: Sendable {
         guard mayGoOn else { return nil }
         count += 1
         defer { next = min(next * 2, backoff.longest) }
-        return next * Double.random(in: 0.5...1)
+        return max(backoff.shortest, next * Double.random(in: 0.5...1))
+    }
+}
+
+extension SocketError {
+    /// Whether it may go better another time: not where the words themselves are wrong.
+    var mayPass: Bool {
+        switch cause {
+        case .endpoint, .misuse: false
+        default: true
+        }
     }
 }

@@ -5,9 +5,11 @@ internal import SocketCore
     internal import Musl
 #endif
 
-/// SIGINT and SIGTERM, as events instead of ends.
+/// SIGINT, SIGTERM and SIGHUP, as events instead of ends.
 enum Signals {
-    private static let watched = [SIGINT, SIGTERM]
+    /// A program has a group of its own, so that the terminal's hang-up reaches it only by this process. Who is started to
+    /// outlive its terminal ignores it.
+    private static let watched = System.ignores(SIGHUP) ? [SIGINT, SIGTERM] : [SIGINT, SIGTERM, SIGHUP]
 
     /// Tells `handler` of each signal, on a thread of its own. To be called before other threads start: they inherit that
     /// the signals are blocked, so none of them is interrupted.

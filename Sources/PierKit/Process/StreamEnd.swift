@@ -62,6 +62,12 @@ extension OpenedStream {
         return self
     }
 
+    /// An error of the stream, by the name of what is at its other end: the socket pair between has none.
+    func named(_ error: SocketError) -> SocketError {
+        if case .peer = counterpart { return error }
+        return SocketError(error.operation, error.cause, target: peerName)
+    }
+
     /// What a person calls the other end: a peer's address, or the endpoint of what was opened.
     var peerName: String {
         switch counterpart {
@@ -69,12 +75,5 @@ extension OpenedStream {
         case .program(let program): "\(Endpoint(.program, .program(program.command)))"
         case .bridge(let bridge): bridge.name
         }
-    }
-}
-
-extension Connection {
-    /// Whether an error is none: a program that takes no more, and a file that is only read, are at liberty to.
-    func isAtLibertyTo(_ error: SocketError) -> Bool {
-        origin == .paired && error.operation == .send && error.cause == .system(.brokenPipe)
     }
 }

@@ -29,6 +29,9 @@ final class Accounts: Sendable {
         account?.note(received: nil)
     }
 
+    /// What went each way until now, of a relay that is cut short.
+    func count(_ relay: Relay) { client.note(relayed: relay.forth, relay.back) }
+
     /// A failure belongs to the side whose verb it ended.
     func closed(_ relay: Relay, _ own: StreamEnd, _ target: StreamEnd) {
         client.note(relayed: relay.forth, relay.back)

@@ -36,6 +36,9 @@ final class DatagramAccounts: Sendable {
         client.closed(error)
     }
 
+    /// What went each way until now, of a relay that is cut short.
+    func count(_ relay: DatagramRelay) { client.note(relayed: relay.forth, relay.back, lost: 0) }
+
     /// A failure belongs to the side whose verb it ended. `end` is how the client's stream ended behind its connection.
     func closed(_ relay: DatagramRelay, client end: StreamEnd? = nil) {
         client.note(relayed: relay.forth, relay.back, lost: relay.lost &- relay.back.lost)

@@ -32,8 +32,8 @@ extension RelayServer {
             accounts?.closed(unjoined: session, error)
             return
         }
-        await relay.run()
-        accounts?.closed(relay)
+        await run(relay, accounts)
+        if ongoing.leave(relay) { accounts?.closed(relay) }
     }
 
     private func target(
@@ -41,7 +41,7 @@ extension RelayServer {
     ) async throws(SocketError) -> DatagramRelay {
         let start = Deadline.now
         guard let framing = framing(for: settings) else {
-            let socket = try await datagramTarget { !session.isOver }
+            let socket = try await datagramTarget(isOnly: false) { !session.isOver }
             accounts?.connected(to: socket.remoteAddress, from: try? socket.localAddress, since: start)
             return DatagramRelay(session, socket, onLoss: lostDatagrams.note)
         }
@@ -69,7 +69,7 @@ extension RelayServer {
         let start = Deadline.now
         let socket: DatagramSocket
         do throws(SocketError) {
-            socket = try await datagramTarget { !client.isBroken }
+            socket = try await datagramTarget(isOnly: stream != nil) { !client.isBroken }
         } catch {
             // Not an end, which would look like an answer without words.
             client.abort()
@@ -80,12 +80,26 @@ extension RelayServer {
         accounts?.connected(to: socket.remoteAddress, from: try? socket.localAddress, since: start)
         let relay = DatagramRelay(
             client, socket, framing: framing, upTo: settings.receiveSize, idleTimeout: settings.idleTimeout,
-            linger: settings.linger, onLoss: lostDatagrams.note)
-        await relay.run()
+            linger: settings.linger, onLoss: lostDatagrams.note, breakage: breakage(stream))
+        await run(relay, accounts)
         // What was silent for too long may be one who does not read.
         let isWhole = relay.back.failure == nil && relay.forth.failure?.cause != .timedOut
         let end = await self.end(stream, relay.forth.failure ?? relay.back.failure, isWhole: isWhole)
-        accounts?.closed(relay, client: end)
+        if ongoing.leave(relay) { accounts?.closed(relay, client: end) }
+    }
+
+    private func run(_ relay: DatagramRelay, _ accounts: DatagramAccounts?) async {
+        ongoing.enter(relay) { accounts?.count(relay) }
+        await relay.run()
+    }
+
+    /// A program that was killed has not finished, and a file that could not be read to its end has not either.
+    private func breakage(_ stream: OpenedStream?) -> (@Sendable () async -> SocketError?)? {
+        guard let stream else { return nil }
+        return {
+            await stream.program?.awaitEndOfStream()
+            return stream.breakage(.receive)
+        }
     }
 
     /// Leaves nothing behind of a client that was there from the start. What failed for it has failed for the command.
@@ -93,14 +107,20 @@ extension RelayServer {
         let end = await StreamEnd(of: stream, isWhole: isWhole)
         guard let stream else { return end }
         programs.remove(stream)
-        if let failure = (error ?? end.failure).map({ Failure($0) }) ?? stream.programFailure { failed(failure) }
+        let reason = (end.failure ?? error.map { stream.named($0) }).map { Failure($0) }
+        // A killed program says more than the reset that is made of its end.
+        let isKilled = stream.program?.isKilled ?? false
+        if let failure = isKilled ? stream.programFailure : reason ?? stream.programFailure { failed(failure) }
         return end
     }
 
-    private func datagramTarget(isWanted: () -> Bool) async throws(SocketError) -> DatagramSocket {
+    private func datagramTarget(
+        isOnly: Bool, isWanted: () -> Bool
+    ) async throws(SocketError) -> DatagramSocket {
         let trace = report.trace
-        let socket = try await targets.first(isWanted: isWanted) { destination, error, _ in
-            refused(destination, error)
+        let socket = try await targets.first(isWanted: isWanted) { destination, error, isLast in
+            // An only client's last refusal is why the command fails.
+            if !isOnly || !isLast { refused(destination, error) }
         } by: { (destination) throws(SocketError) in
             try await destination.socket(trace)
         }

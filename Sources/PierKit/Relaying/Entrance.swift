@@ -22,9 +22,7 @@ enum Entrance: Sendable {
             try? stream.connection.setKeepAlive(after: keepAlive)
             return [.client(stream, settings)]
         }
-        // What was inherited has its backlog from who made it, unless its endpoint says otherwise.
-        let backlog = settings.endpoint.transport.hasAddresses ? settings.backlog : nil
-        return try Listener.open(settings.endpoint, backlog: backlog, trace: trace).map {
+        return try Listener.open(settings.endpoint, backlog: settings.backlog, trace: trace).map {
             (listener) throws(SocketError) in
             try listener.setKeepAlive(after: keepAlive)
             return .listener(listener, settings)

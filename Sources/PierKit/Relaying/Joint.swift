@@ -25,13 +25,21 @@ final class Joint: Sendable {
         self.accounts = accounts
     }
 
+    /// Ends it at once; what went each way is in the totals all the same.
+    func cut() {
+        accounts?.count(relay)
+        relay.cut()
+    }
+
     /// Why it failed, if it did, in words that say how much went each way: a failure is no end, and something may be missing.
     func failure(_ stream: OpenedStream?, _ client: StreamEnd, _ ofTarget: StreamEnd) -> Failure? {
         if let error = client.failure { return told(error, of: relay.first) }
         if let error = ofTarget.failure { return told(error, of: relay.second) }
         if let failure = killed(stream) { return failure }
         for side in [relay.first, relay.second] {
-            if let error = relay.failure(of: side) { return told(error, of: side) }
+            guard let error = relay.failure(of: side) else { continue }
+            let its = side === target.connection ? target : stream
+            return told(its?.named(error) ?? error, of: side)
         }
         for stream in [stream, target] {
             if let stream, let failure = stream.programFailure { return told(failure, of: stream.connection) }
@@ -66,9 +74,9 @@ final class Joint: Sendable {
     /// What looks like the end of a bridge is none where it failed, nor that of a program that was killed.
     private static func breakage(
         _ stream: OpenedStream?, _ target: OpenedStream
-    ) -> (@Sendable (Connection) -> SocketError?)? {
+    ) -> (@Sendable (Connection, SocketError.Operation) -> SocketError?)? {
         guard stream?.canBreak ?? false || target.canBreak else { return nil }
-        return { connection in (connection === target.connection ? target : stream)?.breakage }
+        return { connection, verb in (connection === target.connection ? target : stream)?.breakage(verb) }
     }
 
     private static func settle(
@@ -85,8 +93,9 @@ extension OpenedStream {
     /// Whether it may end in a way that its connection does not tell.
     fileprivate var canBreak: Bool { bridge != nil || program != nil }
 
-    fileprivate var breakage: SocketError? {
-        guard let program, program.isKilled else { return bridge?.failure }
+    /// Why what came from there is no whole, or why it takes no more.
+    func breakage(_ verb: SocketError.Operation) -> SocketError? {
+        guard let program, program.isKilled else { return verb == .receive ? bridge?.sourceFailure : bridge?.failure }
         return SocketError(.run, .system(.connectionReset), target: peerName)
     }
 }

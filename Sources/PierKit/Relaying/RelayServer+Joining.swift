@@ -12,6 +12,7 @@ extension RelayServer {
         defer { occupancy.leave() }
         if let framing = framing(for: settings) { return await join(client, settings, framing: framing, as: stream) }
         guard let joint = await reach(client, settings, stream) else { return }
+        ongoing.enter(joint) { joint.cut() }
         await joint.relay.run()
         await conclude(joint, stream)
     }
@@ -68,6 +69,7 @@ extension RelayServer {
         let target = await ofTarget
         programs.remove(joint.target)
         if let stream { programs.remove(stream) }
+        guard ongoing.leave(joint) else { return }
         joint.accounts?.closed(relay, client, target)
         if stream != nil || joint.isThereOnce {
             if let failure = joint.failure(stream, client, target) { failed(failure) }

@@ -8,6 +8,7 @@ final class RelayServer: Sendable {
     let keepAlive: Duration?
     let programs = Programs()
     let occupancy = Occupancy()
+    let ongoing = Ongoing()
     /// Why what the command was for has failed: its only client, or the one that a target was there for.
     let failure = Lock<Failure?>(nil)
     let refusals = Seldom()
@@ -48,7 +49,11 @@ final class RelayServer: Sendable {
             for entrance in entrances.withLock({ $0 }) { try checkTargets(targets.endpoints, of: entrance) }
             announce()
             try start()
-            try course.wait { for entrance in entrances.withLock({ $0 }) { entrance.stop() } }
+            try report.following {
+                try course.wait { for entrance in entrances.withLock({ $0 }) { entrance.stop() } }
+            } cut: {
+                ongoing.cutAll()
+            }
         }
     }
 

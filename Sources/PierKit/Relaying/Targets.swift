@@ -56,15 +56,16 @@ final class Targets: Sendable {
         var tries = tries
         while true {
             var last = SocketError(.connect, .misuse("every target is there for one client, and has it"))
-            var isDecided = false
+            var (isDecided, mayPass) = (false, false)
             for step in all.indices {
                 let target = target(start, step)
                 do throws(SocketError) {
                     if let found = try await open(target) { return found }
                 } catch {
                     if error.cause == .cancelled { throw error }
+                    mayPass = mayPass || error.mayPass
                     let isLastOfRound = (step + 1..<all.count).allSatisfy { self.target(start, $0).isSpent }
-                    let isEnough = isLastOfRound && (!isWanted() || areSpent || !tries.mayGoOn)
+                    let isEnough = isLastOfRound && (!isWanted() || areSpent || !tries.mayGoOn || !mayPass)
                     onRefusal(target, error, isEnough)
                     if isEnough { throw error }
                     isDecided = isLastOfRound
@@ -72,7 +73,16 @@ final class Targets: Sendable {
                 }
             }
             guard isDecided || (isWanted() && !areSpent), let pause = tries.pause() else { throw last }
-            _ = try await Bell().wait(until: .after(pause), .connect)
+            try await Self.wait(pause, while: isWanted)
+            if !isWanted() { throw last }
+        }
+    }
+
+    /// Waits, but not for long behind the end of who is waited for: nothing tells of that, so it is asked now and then.
+    private static func wait(_ pause: Duration, while isWanted: () -> Bool) async throws(SocketError) {
+        let end = Deadline.after(pause)
+        while !end.isPast, isWanted() {
+            _ = try await Bell().wait(until: min(end, .after(.milliseconds(500))), .connect)
         }
     }
 }

@@ -49,11 +49,11 @@ extension Server {
     ) {
         programs.remove(stream)
         let own = failure.flatMap { client.isToEnd || stream.connection.isAtLibertyTo($0) ? nil : $0 }
-        let reason = end.failure ?? own
+        let reason = end.failure ?? own.map { stream.named($0) }
         client.account.closed(reason, end.program)
         if let reason {
             conclude(Failure(reason))
-        } else if failure == nil, !client.isToEnd, let bad = stream.programFailure {
+        } else if !client.isToEnd, let bad = stream.programFailure {
             conclude(bad)
         }
     }

@@ -27,9 +27,7 @@ struct Opened: Sendable {
             clients.append((stream, settings))
             return []
         }
-        // What was inherited has its backlog from who made it, unless its endpoint says otherwise.
-        let backlog = endpoint.transport.hasAddresses ? settings.backlog : nil
-        let opened = try Listener.open(endpoint, backlog: backlog, trace: trace)
+        let opened = try Listener.open(endpoint, backlog: settings.backlog, trace: trace)
         listeners += opened.map { ($0, settings) }
         if settings.idleTimeout == nil {
             for listener in opened { try listener.setKeepAlive(after: .seconds(60)) }

@@ -44,13 +44,15 @@ final class Server: Sendable {
             try start(opened) { [self] error in
                 course.ended(error.map { Failure($0) } ?? failure.withLock { $0 })
             }
-            try course.wait(writing: output) {
-                opened.stop()
-                let stops = stops.withLock { stops in
-                    defer { stops = nil }
-                    return stops ?? []
+            try report.following {
+                try course.wait(writing: output) {
+                    opened.stop()
+                    let stops = stops.withLock { stops in
+                        defer { stops = nil }
+                        return stops ?? []
+                    }
+                    for stop in stops { stop() }
                 }
-                for stop in stops { stop() }
             }
         }
     }

@@ -78,6 +78,8 @@ let chineseSentences: [String: String] = [
     "port 0 cannot be connected to; it means \"any free port\" to a listener": "不能连接端口 0；它对监听者来说是“任意一个空闲端口”",
     "duplex is one of %": "duplex 是其中之一：%",
     "mode is one of %": "mode 是其中之一：%",
+    "it is a listening socket, and a connected one is needed here": "它是监听套接字，这里需要已连接的套接字",
+    "it is connected to nobody, and a connected socket is needed here": "它没有连接到任何人，这里需要已连接的套接字",
     "it is a datagram socket, and a stream is needed here": "它是数据报套接字，这里需要字节流",
     "it is connected to nobody; a target is a connected socket": "它没有连接到任何人；目标要是已连接的套接字",
     "some of its sockets are streams and some are not; give them names of their own (FileDescriptorName=)":

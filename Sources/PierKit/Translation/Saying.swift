@@ -32,18 +32,6 @@ extension SocketError.Cause {
     }
 }
 
-extension ChildProcess.ExitStatus {
-    /// How a program ended.
-    var said: String {
-        guard Language.current == .chinese else { return description }
-        return switch self {
-        case .exited(let code): "退出码 \(code)"
-        case .signalled(let number): "信号 \(number)"
-        case .unknown: "未知状态"
-        }
-    }
-}
-
 extension Errno {
     /// What the kernel's number means; where it is not a common one, in the words of `strerror(3)`.
     var said: String { Language.current == .chinese ? chineseErrors[self] ?? sentence : sentence }

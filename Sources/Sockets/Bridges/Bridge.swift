@@ -53,6 +53,9 @@ public final class Bridge: Sendable {
     /// Why a direction ended before its time; nil if none has, so far.
     public var failure: SocketError? { crossing.failure }
 
+    /// Why what it has said is no whole, though an end follows it; nil where it is.
+    package var sourceFailure: SocketError? { crossing.sourceFailure }
+
     /// Has standard output closed when all that was sent is written, so that its reader finds the end: for a process that has
     /// nothing else to say there. Its number stays taken.
     package func giveUpOutput() { crossing.giveUpSink() }

@@ -55,14 +55,16 @@ extension Connection {
             return OpenedStream(
                 try Bridge(opening: path, for: endpoint.fileMode(or: mode), duplex: duplex, trace: trace))
         case .descriptor(let number):
-            return try opened(number, duplex, trace)
+            return try endpoint.explaining { () throws(SocketError) in try opened(number, duplex, trace) }
         case .inherited(let name):
             let found = try Inherited.sockets(named: name, for: endpoint)
             guard let only = found.first, found.count == 1 else {
                 throw endpoint.refused(.adopt, "\(found.count) sockets have this name, and one is needed here")
             }
-            return try Inherited.taking(only) { () throws(SocketError) in
-                OpenedStream(try Connection(adopting: only, duplex: duplex, trace: trace))
+            return try endpoint.explaining { () throws(SocketError) in
+                try Inherited.taking(only) { () throws(SocketError) in
+                    OpenedStream(try Connection(adopting: only, duplex: duplex, trace: trace))
+                }
             }
         }
     }
@@ -87,6 +89,20 @@ extension Connection {
 }
 
 extension Endpoint {
+    /// Takes a stream over; of a socket without a peer the system says only that.
+    fileprivate func explaining(_ take: () throws(SocketError) -> OpenedStream) throws(SocketError) -> OpenedStream {
+        do throws(SocketError) {
+            return try take()
+        } catch {
+            guard error.cause == .system(.socketNotConnected) else { throw error }
+            throw refused(
+                .adopt,
+                try inheritedKind == .listener
+                    ? "it is a listening socket, and a connected one is needed here"
+                    : "it is connected to nobody, and a connected socket is needed here")
+        }
+    }
+
     /// The `mode` parameter, or what a caller wants.
     fileprivate func fileMode(or given: FileAccess) throws(SocketError) -> FileAccess {
         guard let written = self["mode"] else { return given }

@@ -20,6 +20,8 @@ final class Crossing: Sendable {
         /// How many directions have not ended. The last closes the descriptors.
         var left: Int
         var failure: SocketError?
+        /// Why the source has not said all.
+        var sourceFailure: SocketError?
     }
     private let state: Lock<State>
 
@@ -37,6 +39,9 @@ final class Crossing: Sendable {
 
     /// Why a direction ended before its time; the first, where both did.
     var failure: SocketError? { state.withLock { $0.failure } }
+
+    /// Why what the source has said is no whole, though an end follows it; nil where it is.
+    var sourceFailure: SocketError? { state.withLock { $0.sourceFailure } }
 
     /// Starts a thread for each direction. When it throws, the descriptors of the socket pair are closed, or will be soon.
     func start() throws(Errno) {
@@ -73,7 +78,10 @@ final class Crossing: Sendable {
     /// To be told before the connection can find its end: who finds it asks.
     private func failed(_ operation: SocketError.Operation, _ cause: SocketError.Cause) {
         let failure = SocketError(operation, cause, target: name)
-        state.withLock { $0.failure = $0.failure ?? failure }
+        state.withLock { state in
+            state.failure = state.failure ?? failure
+            if operation == .read { state.sourceFailure = failure }
+        }
     }
 
     private func ended() {
@@ -165,7 +173,10 @@ final class Crossing: Sendable {
             // What comes now has nowhere to go, and its sender is told.
             try? System.shutdown(socket, how: CInt(SHUT_RD))
             // Who has sent all that it wanted to would wait for the source for ever.
-            if isLost || hasMore { stop() }
+            if isLost || hasMore {
+                state.withLock { $0.sourceFailure = $0.sourceFailure ?? $0.failure }
+                stop()
+            }
         }
         // Closed first: who then receives the end may rely on it.
         sink.leave()
@@ -188,7 +199,7 @@ final class Crossing: Sendable {
                 // A pipe whose reader has gone says so before anything is written, and so does a terminal that hung up;
                 // poll(2) would tell it again and again.
                 switch try wait(for: socket, POLLIN, watching: isFile ? nil : descriptor, for: Self.gone) {
-                case .stopped: return nil
+                case .stopped: return hasMore ? .timedOut : nil
                 case .peerGone: throw Errno.brokenPipe
                 case .ready: break
                 }

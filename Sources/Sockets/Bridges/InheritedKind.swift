@@ -68,7 +68,9 @@ extension Endpoint {
     }
 
     /// The descriptors that `fd:` or `systemd:` names; nil for other endpoints.
-    fileprivate var inheritedDescriptors: [CInt]? {
+    ///
+    /// Takes nothing over, and never waits. Throws where the service manager has passed on nothing of the name.
+    package var inheritedDescriptors: [CInt]? {
         get throws(SocketError) {
             switch place {
             case .address, .name, .port, .standardStreams, .program, .file: nil

@@ -71,6 +71,12 @@ extension Endpoint {
         )
     }
 
+    /// Throws what connecting from this source or over this family would throw for the words alone, without touching the
+    /// system.
+    package func checkForConnecting(from source: SocketAddress?, over family: AddressFamily?) throws(SocketError) {
+        _ = try Route(to: self, by: transport.carriesDatagrams ? .datagram : .stream, from: source, over: family)
+    }
+
     static func parsed(_ text: String, for operation: SocketError.Operation) throws(SocketError) -> Endpoint {
         do throws(EndpointError) {
             return try Endpoint(text)

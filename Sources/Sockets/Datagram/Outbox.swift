@@ -67,9 +67,8 @@ final class Outbox: Sendable {
         guard let error = await socket.sendBatch({ fd in state.withLock { $0.send(fd) } }) else { return }
         state.withLock { state in
             state.answers.giveUp { [sessions = state.sessions] place, _ in
-                // A close or a cancellation is what their next calls find anyway.
+                // A close is what their next calls find anyway; a cancellation may be one session's alone.
                 if case .closed = error.cause { return }
-                if case .cancelled = error.cause { return }
                 sessions[place].refused(.noBufferSpace)
             }
             state.sessions = []

@@ -94,7 +94,19 @@ public final class DatagramRelay: Sendable {
         _ client: Connection, _ target: DatagramSocket, framing: Framing, upTo size: Int = 65536,
         idleTimeout: Duration? = nil, linger: Duration = .seconds(1), onLoss: (@Sendable (SocketError) -> Void)? = nil
     ) {
-        self.init(FramedStream(client, framing, upTo: size), target, idleTimeout: idleTimeout, linger: linger, onLoss)
+        self.init(
+            client, target, framing: framing, upTo: size, idleTimeout: idleTimeout, linger: linger, onLoss: onLoss,
+            breakage: nil)
+    }
+
+    /// The same; `breakage` waits until it is known what stands behind the client's end, and says why it is none.
+    package convenience init(
+        _ client: Connection, _ target: DatagramSocket, framing: Framing, upTo size: Int, idleTimeout: Duration?,
+        linger: Duration, onLoss: (@Sendable (SocketError) -> Void)?, breakage: (@Sendable () async -> SocketError?)?
+    ) {
+        self.init(
+            FramedStream(client, framing, upTo: size, breakage: breakage), target, idleTimeout: idleTimeout,
+            linger: linger, onLoss)
     }
 
     /// How many datagrams are known to be lost, of both directions; with those for which a session had no room.

@@ -10,6 +10,9 @@ final class FramedStream: DatagramEnd {
     let connection: Connection
     private let framing: Framing
     private let size: Int
+    /// Why what looks like the end is none, where something stands behind the connection that can fail. Waits until that can
+    /// be told.
+    private let breakage: (@Sendable () async -> SocketError?)?
     /// Belongs to the one task that receives.
     nonisolated(unsafe) private var deframer: Deframer
     /// Whether the last that was sent went in part only, as far as known.
@@ -19,8 +22,12 @@ final class FramedStream: DatagramEnd {
     /// Whether nothing is to be waited for any more.
     private let hasStopped = Atomic<Bool>(false)
 
-    init(_ connection: Connection, _ framing: Framing, upTo size: Int) {
+    init(
+        _ connection: Connection, _ framing: Framing, upTo size: Int,
+        breakage: (@Sendable () async -> SocketError?)? = nil
+    ) {
         self.connection = connection
+        self.breakage = breakage
         self.framing = framing
         self.size = max(1, size)
         deframer = Deframer(framing)
@@ -40,7 +47,7 @@ final class FramedStream: DatagramEnd {
                 if batch.isEmpty { throw connection.error(.receive, error.cause) }
             }
             if !batch.isEmpty { return true }
-            if let bytes = try await connection.receive(upTo: size) {
+            if let bytes = try await receiveMore() {
                 deframer.append(bytes)
             } else {
                 do throws(WrongFraming) {
@@ -54,8 +61,34 @@ final class FramedStream: DatagramEnd {
         }
     }
 
+    /// What comes next; nil at an end that is one. What a program leaves unread does not make its end a reset.
+    private func receiveMore() async throws(SocketError) -> [UInt8]? {
+        do throws(SocketError) {
+            if let bytes = try await connection.receive(upTo: size) { return bytes }
+        } catch {
+            guard connection.hasLeftUnread(error) else { throw error }
+        }
+        if let broken = await breakage?() { throw connection.error(.receive, broken.cause) }
+        return nil
+    }
+
+    /// Who takes nothing any more may still have much to say: what is for him is lost, and ends nothing. A file that is read
+    /// has never wanted any.
     func send(
         _ batch: [[UInt8]], done: inout Sent, unless isOver: () -> Bool, lost: (SocketError) -> Void
+    ) async throws(SocketError) {
+        do throws(SocketError) {
+            try await sendAll(batch, done: &done, lost: lost)
+        } catch {
+            guard error.cause == .system(.brokenPipe) else { throw error }
+            if connection.takesNoMore(error) { return }
+            for _ in done.datagrams..<batch.count { lost(error) }
+            done.datagrams = batch.count
+        }
+    }
+
+    private func sendAll(
+        _ batch: [[UInt8]], done: inout Sent, lost: (SocketError) -> Void
     ) async throws(SocketError) {
         var piece = Piece()
         for datagram in batch {

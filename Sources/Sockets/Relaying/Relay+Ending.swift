@@ -35,16 +35,6 @@ extension SocketError {
 }
 
 extension Connection {
-    /// Whether that is the end of a program that did not read all of its input: on a socket pair it looks like a reset.
-    func hasLeftUnread(_ error: SocketError) -> Bool {
-        origin == .paired && error.operation == .receive && error.cause == .system(.connectionReset)
-    }
-
-    /// Whether a program or a file takes nothing any more, though it may still give.
-    func takesNoMore(_ error: SocketError) -> Bool {
-        origin == .paired && error.cause == .system(.brokenPipe)
-    }
-
     /// Waits until all that was sent has been acknowledged, or is lost, or until nothing more has been for a while. The
     /// kernel tells nobody, so it is asked again and again, ever more rarely.
     fileprivate func waitUntilAcknowledged(patience: Duration) async {

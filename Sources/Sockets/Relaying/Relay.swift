@@ -45,7 +45,7 @@ public final class Relay: Sendable {
     private let idleTimeout: Duration?
     private let onFinish: (@Sendable (Connection) -> Void)?
     /// Why what looks like the end of a connection is none, where something stands behind it that can fail.
-    private let breakage: (@Sendable (Connection) -> SocketError?)?
+    private let breakage: (@Sendable (Connection, SocketError.Operation) -> SocketError?)?
     /// Waits until that can be told.
     private let settle: (@Sendable (Connection) async -> Void)?
     private let isIdle = Atomic<Bool>(false)
@@ -71,12 +71,13 @@ public final class Relay: Sendable {
     /// before it `settle`, which waits until that can be told.
     package init(
         _ first: Connection, _ second: Connection, upTo size: Int, idleTimeout: Duration?,
-        onFinish: (@Sendable (Connection) -> Void)?, breakage: (@Sendable (Connection) -> SocketError?)?,
+        onFinish: (@Sendable (Connection) -> Void)?,
+        breakage: (@Sendable (Connection, SocketError.Operation) -> SocketError?)?,
         settle: (@Sendable (Connection) async -> Void)?
     ) {
         self.first = first
         self.second = second
-        self.size = size
+        self.size = max(1, size)
         self.idleTimeout = idleTimeout
         self.onFinish = onFinish
         self.breakage = breakage
@@ -161,7 +162,7 @@ public final class Relay: Sendable {
     @inline(never)
     private func pass(_ way: Way) throws(SocketError) {
         let (source, destination) = (source(way), source(way.other))
-        if let broken = breakage?(source) { throw source.error(.receive, broken.cause) }
+        if let broken = breakage?(source, .receive) { throw source.error(.receive, broken.cause) }
         try destination.finishSending()
         // Where the other direction has stopped this one, that looks like an end.
         guard let broken = flow(way.other).failure, broken.operation == .receive else {
@@ -188,7 +189,7 @@ public final class Relay: Sendable {
         // What still comes from there could be brought to nobody.
         if error.operation == .receive { try? destination.stopReceiving() }
         // Behind it a file or a program has failed: what it still has to say is no whole.
-        if error.operation == .send, breakage?(destination) != nil { try? destination.stopReceiving() }
+        if error.operation == .send, breakage?(destination, .send) != nil { try? destination.stopReceiving() }
         return error.operation == .send && destination.takesNoMore(error)
     }
 
@@ -232,7 +233,12 @@ public final class Relay: Sendable {
 
     func endIdle() {
         isIdle.store(true, ordering: .releasing)
-        first.close()
-        second.close()
+        cut()
+    }
+
+    /// Ends it at once. Neither side may take that for the other's end, so it is a reset where there is such a thing.
+    package func cut() {
+        first.abort()
+        second.abort()
     }
 }

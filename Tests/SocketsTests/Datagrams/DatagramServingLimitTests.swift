@@ -69,7 +69,7 @@ import Testing
                 }
             }
             let bytes = [UInt8](repeating: 1, count: size)
-            for _ in 0..<150_000 { try await client.send(bytes) }
+            try await onThread { for _ in 0..<100_000 { try client.send(bytes) } }
             try await eventually { held.all.first.map { $0.droppedCount > 0 } ?? false }
             server.stopReceiving()
             gate.close()

@@ -101,7 +101,7 @@ import Testing
         try await tryingForward(setup, echo: true) { relay in
             let forward = relay.forward(upTo: size)
             let count = try await relay.exchange(10)
-            let all = pattern(size == 1 ? 5_000 : 200_000)
+            let all = pattern(size < 10 ? 5_000 : 200_000)
             async let sent: Void = relay.sender.send(all)
             #expect(try await relay.reader.receive(exactly: all.count) == all)
             try await sent

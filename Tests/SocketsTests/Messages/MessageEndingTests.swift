@@ -256,8 +256,9 @@ import Testing
                         idleTimeout: idle, onClose: Self.note(ends), onError: { _, _ in }, echoOne)
                 }
                 let silent = try await Connection(to: listener.endpoint)
-                let talker = try await Connection(to: listener.endpoint)
+                // From before he is there: his time may begin long before this test goes on.
                 let start = ContinuousClock.now
+                let talker = try await Connection(to: listener.endpoint)
                 var last = start
                 while ContinuousClock.now - start < idle * 3 / 2 {
                     let before = last
