@@ -144,4 +144,16 @@ private func relaying<R>(
         #expect(command.status == 2)
         expectOneSentence(command, part)
     }
+
+    /// As connect refuses them; not when a client is there.
+    @Test(arguments: [
+        (["127.0.0.1:0"], "port 0"), (["[::1]:80", "-4"], "only IPv4 is asked for"), (["127.0.0.1:80", "-6"], "IPv6"),
+        (["./x.sock", "--source", "127.0.0.1"], "leave the source"), (["exec:cat", "-4"], "has no IP address"),
+        (["[::1]:80", "-4", "--retry", "forever"], "only IPv4 is asked for"),
+    ])
+    func aTargetsWordsAreLookedAtFirst(words: [String], part: String) async throws {
+        let command = try await outcome(of: [Place.pier, "relay", "127.0.0.1:0"] + words)
+        #expect(command.status == 2)
+        expectOneSentence(command, part)
+    }
 }

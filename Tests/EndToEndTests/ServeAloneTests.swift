@@ -37,6 +37,32 @@ import TestSupport
         #expect(events.contains("error message=\(program): it ended with status 3 status=1"), "\(events)")
     }
 
+    /// What it leaves unread looks like a reset, and is none; how it ended counts, now and always.
+    @Test(arguments: models)
+    func aProgramThatLeavesItsInputUnreadEndsAsItSays(model: String) async throws {
+        for code in [0, 3, 0, 3, 0, 3] as [CInt] {
+            let program = "exec:sh -c 'echo hello; exit \(code)'"
+            let server = try await pier("serve", "echo", program, "--model", model, "--show", "none")
+            #expect(server.status == (code == 0 ? 0 : 1), "\(server.errors)")
+            if code == 0 { #expect(server.errors == "") } else { expectOneSentence(server, "it ended with status 3") }
+        }
+        let killed = "exec:sh -c 'head -1 > /dev/null; kill -9 $$'"
+        let server = try await pier("serve", "chargen", killed, "--model", model, "--show", "none")
+        #expect(server.status == 1)
+        expectOneSentence(server, "it ended by signal 9")
+    }
+
+    @Test func silenceIsToldByItsOwnFlag() async throws {
+        for words in [["serve", "echo", "-", "--show", "none"], ["relay", "-", "exec:cat"]] {
+            try await starting([Place.pier] + words + ["--idle-timeout", "100ms"]) { program in
+                let status = try await program.end()
+                #expect(status == 3)
+                #expect(program.errors.text.hasPrefix("pier: receive -: timed out; "), "\(program.errors.text)")
+                #expect(program.errors.text.contains("--idle-timeout"), "\(program.errors.text)")
+            }
+        }
+    }
+
     @Test(arguments: models)
     func filesAreReadByDiscardAndWrittenByTheOthers(model: String) async throws {
         let path = temporaryPath("file")
@@ -113,6 +139,7 @@ import TestSupport
         (["chargen", "file:x?mode=read"], 2, "write one"),
         (["echo", "fd:99"], 1, "fd:99: bad file descriptor"), (["discard", "file:/nosuch"], 1, "no such file"),
         (["echo", "exec:/nosuch"], 1, "run exec:/nosuch"), (["echo", "systemd:"], 2, "LISTEN_FDS"),
+        (["echo", "127.0.0.1:0", "fd:0", "-"], 2, "the same descriptor"),
     ])
     func whatCannotBeServedIsSaidAtOnce(words: [String], status: CInt, part: String) async throws {
         let server = try await outcome(of: [Place.pier, "serve"] + words)

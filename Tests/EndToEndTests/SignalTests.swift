@@ -9,9 +9,9 @@ import TestSupport
 /// Lines 4 and 8 of the contract: what signals do, and the exit codes that come of them.
 @Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct SignalTests {
     private static let models = ["tasks", "callbacks", "threads", "blocking"]
-    private static let signals: [(number: CInt, code: CInt)] = [(SIGINT, 130), (SIGTERM, 143)]
+    private static let signals: [(number: CInt, code: CInt)] = [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 129)]
 
-    @Test(arguments: [SIGINT, SIGTERM], models)
+    @Test(arguments: [SIGINT, SIGTERM, SIGHUP], models)
     func aServerWithoutClientsEndsAtTheFirstSignalWithZero(signal: CInt, model: String) async throws {
         try await serving("--model", model, "--grace", "1m") { server in
             server.program.send(signal)

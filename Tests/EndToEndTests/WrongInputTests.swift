@@ -95,6 +95,20 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
         expectOneSentence(client, "refused")
     }
 
+    @Test func aPathThatIsNoSocketAndALinkWithoutItsInterfaceAreSaidToBe() async throws {
+        for (words, part) in [
+            (["connect", "/dev/null"], "is no socket"), (["serve", "echo", "/dev/null"], "is no socket"),
+            (["connect", "[fe80::1]:9"], "[fe80::1%eth0]"), (["serve", "echo", "[fe80::1]:9"], "[fe80::1%eth0]"),
+        ] {
+            let command = try await outcome(of: [Place.pier] + words)
+            #expect(command.status == 1)
+            expectOneSentence(command, part)
+        }
+        let help = try await pier("help", "foo")
+        #expect(help.status == 2)
+        expectOneSentence(help, "unknown verb \"foo\"")
+    }
+
     @Test func aNameThatDoesNotResolveIsAFailure() async throws {
         let client = try await pier("connect", "nosuch.invalid:80")
         #expect(client.status == 1)

@@ -99,6 +99,7 @@ import Testing
         ("relay 127.0.0.1:0 fd:3 --frame lines", "connected to nobody"),
         ("relay udp://127.0.0.1:0 fd:4 --frame lines", "cannot be the target of datagrams"),
         ("relay fd:3 fd:3", "given twice"), ("relay fd:3 udp://127.0.0.1:9 127.0.0.1:9", "of one kind"),
+        ("serve echo fd:3 systemd:a", "the same descriptor"), ("relay - fd:4", "it is a listening socket"),
         ("serve echo systemd:", "FileDescriptorName="), ("relay systemd: 127.0.0.1:9", "FileDescriptorName="),
     ])
     func whatCannotBeIsSaidAtOnce(words: String, part: String) async throws {

@@ -199,6 +199,14 @@ import Testing
         }
     }
 
+    /// There is no rest of an input that has nothing.
+    @Test func anInputWithoutABeginningHasNoRest() async throws {
+        for _ in 0..<20 {
+            let connect = try await pier("connect", "exec:true", input: .file("/dev/null"))
+            #expect(connect.status == 0 && connect.errors == "", "\(connect.errors)")
+        }
+    }
+
     @Test(arguments: [["--bytes", "10"], ["--until", "y\\ny"]])
     func whoStopsDoesNotAskHowItEnded(stop: [String]) async throws {
         try await starting(

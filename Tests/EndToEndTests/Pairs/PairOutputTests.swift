@@ -33,6 +33,21 @@ struct PairOutputTests {
         }
     }
 
+    /// What the input has said is whole, whoever reads the output.
+    @Test(arguments: Pair.standard)
+    func theInputIsWholeThoughNobodyReadsTheOutput(pair: Pair) async throws {
+        try await joining(pair) { joined in
+            let client = try await joined.client()
+            let server = try await joined.server()
+            client.stopReceiving()
+            try client.send("question")
+            client.finish()
+            #expect(try server.receiveText() == "question")
+            server.close()
+            _ = try await joined.relay.end()
+        }
+    }
+
     @Test(arguments: Pair.standard)
     func anOutputWhoseReaderHasGoneIsAFailureAndNoSignal(pair: Pair) async throws {
         try await joining(pair) { joined in

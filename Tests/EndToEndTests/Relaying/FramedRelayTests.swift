@@ -159,4 +159,40 @@ import Testing
         #expect(command.status == 2)
         #expect(command.errors.contains("需要说明分界"), "\(command.errors)")
     }
+
+    /// A file wants no answers, and loses nothing by them.
+    @Test func aFileIsSentToItsEndThoughItsTargetAnswers() async throws {
+        let path = temporaryPath("lines")
+        defer { unlink(path) }
+        try makeFile(path, Array((0..<500).map { "line \($0)\n" }.joined().utf8))
+        try await running("serve", "echo", "udp://127.0.0.1:0", input: .file("/dev/null")) { server in
+            let line = try await server.errors.line(with: "listening udp://")
+            let target = String(line.split(separator: " ")[1])
+            let relay = try await pier("relay", "file:\(path)", target, "--frame", "lines", "--linger", "50ms")
+            #expect(relay.status == 0 && relay.errors == "", "\(relay.errors)")
+            try await eventually(patience, "every line") { server.output.lines.count == 500 }
+        }
+    }
+
+    @Test(arguments: ["echo one", "echo one; sleep 0.3", "echo one; sleep 0.3; read answer"])
+    func aProgramThatLeavesAnswersUnreadHasEnded(script: String) async throws {
+        try await running("serve", "echo", "udp://127.0.0.1:0", input: .file("/dev/null")) { server in
+            let line = try await server.errors.line(with: "listening udp://")
+            let target = String(line.split(separator: " ")[1])
+            let relay = try await pier(
+                "relay", "exec:sh -c '\(script)'", target, "--frame", "lines", "--linger", "100ms")
+            #expect(relay.status == 0 && relay.errors == "", "\(relay.errors)")
+            try await server.output.line(with: "received-->one")
+        }
+    }
+
+    @Test func halfALineOfAProgramThatWasKilledIsNone() async throws {
+        let (peer, target) = try datagramTarget("udp")
+        let program = "exec:sh -c 'echo one; printf tw; kill -9 $$'"
+        let relay = try await pier("relay", program, target, "--frame", "lines", "--linger", "50ms")
+        #expect(relay.status == 1)
+        expectOneSentence(relay, "it ended by signal 9")
+        #expect(try peer.receiveFirst() == Array("one".utf8))
+        #expect(!peer.hasNews(within: 100))
+    }
 }
