@@ -81,12 +81,7 @@ struct Listen: Verb {
 
     @OptionGroup var joining: JoinOptions
 
-    @Option(
-        help: ArgumentHelp(
-            text(
-                "How many clients may queue until they are accepted (default: 4096, or what a socket that was passed on has).",
-                "最多有多少客户端排队等待被接受（默认 4096，交来的套接字保持原样）。")))
-    var backlog: Count?
+    @OptionGroup var queue: QueueOptions
 
     @Option(
         help: ArgumentHelp(text("How long to wait for the first client; or off.", "等待第一个客户端最多多长时间；或者写 off。")))
@@ -106,7 +101,7 @@ struct Listen: Verb {
         rules.keepsInput = try value(of: "keep", in: place, else: keep, Bool.hint)
         rules.idleTimeout = try value(of: "idle-timeout", in: place, else: idleTimeout, TimeSpan.hint).duration
         try Host(
-            on: place, backlog: try queueLength(of: place, else: backlog),
+            on: place, backlog: try queue.length(of: place),
             timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration, rules
         ).run()
     }

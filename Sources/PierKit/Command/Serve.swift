@@ -97,12 +97,7 @@ struct Serve: Verb {
             text("How many event loops (default: one for each processor).", "有多少个事件循环（默认：每个处理器一个）。")))
     var loops: Count?
 
-    @Option(
-        help: ArgumentHelp(
-            text(
-                "How many clients may queue until they are accepted (default: 4096, or what a socket that was passed on has).",
-                "最多有多少客户端排队等待被接受（默认 4096，交来的套接字保持原样）。")))
-    var backlog: Count?
+    @OptionGroup var queue: QueueOptions
 
     @Option(help: ArgumentHelp(Limits.bytesHelp))
     var receiveSize = Count(65536)
@@ -175,7 +170,7 @@ struct Serve: Verb {
             all.append(
                 Settings(
                     endpoint: endpoint, isDatagrams: isDatagrams,
-                    backlog: try queueLength(of: endpoint, else: backlog),
+                    backlog: try queue.length(of: endpoint),
                     receiveSize: min(
                         try value(of: "receive-size", in: endpoint, else: receiveSize, Count.hint).value,
                         Connection.largestReceive),

@@ -213,12 +213,6 @@ func value<V: ExpressibleByArgument>(
     return value
 }
 
-/// How many clients may queue; nil where nothing says so.
-func queueLength(of endpoint: Endpoint, else flag: Count?) throws(Failure) -> Int? {
-    let own: Count? = try value(of: "backlog", in: endpoint, Count.hint)
-    return (own ?? flag)?.value
-}
-
 extension CaseIterable where Self: RawRepresentable, RawValue == String {
     /// The words for an error to offer.
     static var hint: String {

@@ -136,10 +136,14 @@ public final class DatagramRelay: Sendable {
         stream.end()
     }
 
+    /// The second direction has a task of its own: no child of this one, since a group takes half a kilobyte.
     private func moveBoth() async {
-        await withDiscardingTaskGroup { tasks in
-            tasks.addTask { await self.moveBack() }
-            await moveForth()
+        let back = Task(executorPreference: EventLoop.current) { await self.moveBack() }
+        await moveForth()
+        await withTaskCancellationHandler {
+            await back.value
+        } onCancel: {
+            back.cancel()
         }
     }
 

@@ -14,12 +14,14 @@ struct DatagramConnectedServingTests {
         return (try await DatagramSocket(to: other.endpoint), other)
     }
 
-    @Test(arguments: DatagramKind.allCases + [nil])
-    func itsSessionAnswersTheOtherEnd(_ kind: DatagramKind?) async throws {
+    /// Whether what the other end sends comes back to it while `serve` runs.
+    private func isEcho(
+        _ kind: DatagramKind?, _ serve: @escaping @Sendable (DatagramSocket) async throws -> Void
+    ) async throws {
         try await trial { _ in
             let (connected, other) = try await ends(kind)
             let address: SocketAddress? = kind == nil ? nil : try connected.localAddress
-            let serving = Task { try await connected.serve(echoDatagrams) }
+            let serving = Task { try await serve(connected) }
             for content in [[1], [], [2, 3]] as [[UInt8]] {
                 try await other.send(content, to: address)
                 #expect(try await other.receive().bytes == content)
@@ -32,20 +34,13 @@ struct DatagramConnectedServingTests {
     }
 
     @Test(arguments: DatagramKind.allCases + [nil])
+    func itsSessionAnswersTheOtherEnd(_ kind: DatagramKind?) async throws {
+        try await isEcho(kind) { try await $0.serve(echoDatagrams) }
+    }
+
+    @Test(arguments: DatagramKind.allCases + [nil])
     func itAnswersWithoutSessionsToo(_ kind: DatagramKind?) async throws {
-        try await trial { _ in
-            let (connected, other) = try await ends(kind)
-            let address: SocketAddress? = kind == nil ? nil : try connected.localAddress
-            let serving = Task { try await connected.serveDatagrams { $0.bytes } }
-            for content in [[1], [], [2, 3]] as [[UInt8]] {
-                try await other.send(content, to: address)
-                #expect(try await other.receive().bytes == content)
-            }
-            connected.stopReceiving()
-            try await serving.value
-            connected.close()
-            other.close()
-        }
+        try await isEcho(kind) { try await $0.serveDatagrams { $0.bytes } }
     }
 
     @Test(arguments: DatagramKind.allCases + [nil])
