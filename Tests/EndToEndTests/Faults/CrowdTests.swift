@@ -121,7 +121,7 @@ struct UnreadMemoryTests {
             var quiet = ContinuousClock.now
             let start = quiet
             while ContinuousClock.now - quiet < .milliseconds(300)
-                || residentMemory(of: pid) - before < count * size / 2 && ContinuousClock.now - start < patience
+                || residentMemory(of: pid) - before < count * size / 4 && ContinuousClock.now - start < patience
             {
                 for client in clients {
                     if Glibc.send(client.descriptor, piece, piece.count, CInt(MSG_DONTWAIT | MSG_NOSIGNAL)) > 0 {
@@ -132,8 +132,8 @@ struct UnreadMemoryTests {
             }
             let growth = residentMemory(of: pid) - before
             #expect(growth < count * (size + overhead), "\(growth / count) bytes a client")
-            // They are what this is about: each does hold a message.
-            #expect(growth > count * size / 2, "\(growth / count) bytes a client")
+            // They are what this is about: each does hold a message, or what of it the system had no room for.
+            #expect(growth > count * size / 4, "\(growth / count) bytes a client")
             #expect(try server.client().echo("hello") == "hello")
         }
     }
