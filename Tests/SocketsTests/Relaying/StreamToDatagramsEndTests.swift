@@ -38,7 +38,7 @@ struct StreamToDatagramsEndTests {
     /// More than his own queue holds: what a reset drops is what the relay's still has.
     @Test func whoSpeaksBehindTheEndStillGetsTheAnswers() async throws {
         let sides = FramedSides(stream: .tcp4, datagrams: .unixPath, framing: .length)
-        try await relayingClients(sides, idleTimeout: .seconds(1)) { listener, behind, begun, ended in
+        try await relayingClients(sides, idleTimeout: .seconds(3)) { listener, behind, begun, ended in
             let client = try await Connection(to: listener.endpoint)
             try await client.send(sides.framed([1]))
             let question = try await behind.receive()
