@@ -128,5 +128,6 @@ void csockets_unlock(uint32_t *word) {
 }
 
 const unsigned long csockets_SIOCOUTQ = SIOCOUTQ;
+const unsigned long csockets_FIONREAD = FIONREAD;
 const uint32_t csockets_EPOLLET = EPOLLET;
 const int csockets_EPOLL_CLOEXEC = EPOLL_CLOEXEC;

@@ -79,6 +79,7 @@ void csockets_unlock(uint32_t *word);
 
 /// Request and option numbers that are macros with casts, or defined only behind feature macros.
 extern const unsigned long csockets_SIOCOUTQ;
+extern const unsigned long csockets_FIONREAD;
 extern const uint32_t csockets_EPOLLET;
 extern const int csockets_EPOLL_CLOEXEC;
 

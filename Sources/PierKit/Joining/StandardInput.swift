@@ -75,20 +75,16 @@ final class StandardInput: Sendable {
         return Array(held.prefix(count))
     }
 
-    /// Whether nothing of it is left, as far as that can be known without waiting. For when nobody reads it.
+    /// Whether nothing of it is left, as far as that can be known without taking any: who reads the same input next shall
+    /// find all of it. For when nobody reads it here.
     func isUsedUp() -> Bool {
         guard held.isEmpty, !hasEnded else { return held.isEmpty }
         var entries = [pollfd(fd: 0, events: CShort(POLLIN), revents: 0)]
+        // What is ready and has nothing to be read is at its end. What cannot say is a device, as /dev/null is: it has no rest.
         guard let ready = try? System.poll(&entries, milliseconds: 0), ready > 0 else { return false }
-        let byte = [UInt8](unsafeUninitializedCapacity: 1) { buffer, filled in
-            guard case .done(let got)? = try? System.read(0, into: UnsafeMutableRawBufferPointer(buffer)) else {
-                return
-            }
-            filled = got
-            if got == 0 { state.withLock { $0.hasEnded = true } }
+        do throws(Errno) { return try System.readableBytes(0) == 0 } catch {
+            return error == .inappropriateIOCTLForDevice
         }
-        held = byte
-        return hasEnded
     }
 
     private func readAnew(upTo count: Int) throws(Failure) -> [UInt8]? {

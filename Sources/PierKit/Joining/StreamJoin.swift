@@ -144,7 +144,9 @@ final class StreamJoin: Join {
         input.interrupt()
         hangUp()
         awaitSendingStopped()
-        switch (sending.withLock { $0.end }, failure) {
+        let (end, unsent) = sending.withLock { ($0.end, $0.unsent) }
+        let hasAll = !rules.keepsInput && unheard == 0 && unsent == 0 && input.isUsedUp()
+        switch (end, failure) {
         case (.inputFailed(let own), _): throw own
         // It was this side's close, when all had arrived, that ended receiving.
         case (.inputEnded, let failure?) where rules.duplex == .send && failure.error?.cause == .closed: return
@@ -153,7 +155,8 @@ final class StreamJoin: Join {
         case (.networkFailed(let failure), nil) where rules.duplex == .send && program == nil: throw failure
         // Who stops has no need to be told; but of what is kept for the next, nothing is lost without a word.
         case (_, nil) where hasStopped && !rules.keepsInput: return
-        case (.interrupted, nil) where !rules.keepsInput && unheard == 0 && input.isUsedUp(): return
+        // Finishing may have come too late: where all had been sent, nothing is missing.
+        case (.interrupted, nil) where hasAll, (.networkFailed, nil) where hasAll: return
         case (_, nil): sending.withLock { $0.unheard = unheard }
         }
     }

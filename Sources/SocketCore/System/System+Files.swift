@@ -38,6 +38,14 @@ extension System {
         _ = try result(.dup, descriptor) { dup2(null.rawValue, descriptor) }
     }
 
+    /// How many bytes can be read now, of a file until its end; taking none of them (`FIONREAD`). Throws for a device that
+    /// cannot say.
+    package static func readableBytes(_ descriptor: CInt) throws(Errno) -> Int {
+        var value: CInt = 0
+        _ = try result(.ioctl, descriptor) { csockets_ioctl_int(descriptor, csockets_FIONREAD, &value) }
+        return Int(value)
+    }
+
     /// What a descriptor stands for, and what it was opened for.
     package struct DescriptorUse: Sendable {
         package let isFile: Bool

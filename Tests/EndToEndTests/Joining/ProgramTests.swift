@@ -207,6 +207,23 @@ import Testing
         }
     }
 
+    /// It is another's to read when nobody here has.
+    @Test func whatIsLeftOfAnInputIsThereForTheNext() async throws {
+        for make in ["printf abc |", "exec 3<&0; printf abc > \"$1\"; exec < \"$1\";"] {
+            let path = temporaryPath("in")
+            defer { unlink(path) }
+            let script = make + " { \"$0\" connect 'exec:sleep 0' --duplex receive 2>/dev/null; cat; }"
+            let both = try await outcome(of: ["sh", "-c", script, Place.pier, path])
+            #expect(both.output == "abc", "\(make)")
+        }
+        // Where it may be read, all of it is or none.
+        for _ in 0..<20 {
+            let script = "printf 'abc\\n' | { \"$0\" connect exec:true 2>/dev/null; cat; }"
+            let both = try await outcome(of: ["sh", "-c", script, Place.pier])
+            #expect(["", "abc\n"].contains(both.output), "\(both.output)")
+        }
+    }
+
     @Test(arguments: [["--bytes", "10"], ["--until", "y\\ny"]])
     func whoStopsDoesNotAskHowItEnded(stop: [String]) async throws {
         try await starting(
