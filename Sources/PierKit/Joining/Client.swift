@@ -38,7 +38,9 @@ final class Client: Sendable {
                 // Before there is a connection there is nothing to wait for.
                 guard current.isJoined else { return false }
                 input.stop()
-                return current.stopInput() != nil
+                current.stopInput()
+                // Where it has just ended, that is the end.
+                return true
             }
         }
     }

@@ -12,6 +12,7 @@ final class CurrentJoin: Sendable {
     var isJoined: Bool { state.withLock { $0.join != nil } }
 
     /// The input has ended for who is joined, and for who is about to be. Gives who is joined.
+    @discardableResult
     func stopInput() -> (any Join)? {
         let join = state.withLock { state in
             state.hasInput = false
