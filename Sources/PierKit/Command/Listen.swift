@@ -20,8 +20,8 @@ struct Listen: Verb {
             next; what it took only in part is told.
 
             At the end of input the sending direction is finished, and receiving goes on until the client has finished too. \
-            When the client finishes first, the input is sent on until it has been silent for --linger. The first SIGINT \
-            or SIGTERM ends the input and the listening, and lets the client finish; the second ends at once.
+            When the client finishes first, the input is sent on until it has been silent for --linger. The first SIGINT, \
+            SIGTERM or SIGHUP ends the input and the listening, and lets the client finish; the second ends at once.
 
             With datagrams the first sender is the client, and those of others are dropped and counted. Each line or piece \
             of input is one; the end is silence: see --linger.
@@ -43,7 +43,7 @@ struct Listen: Verb {
             客户端完全没有取走的内容留给下一个；只取走一部分的会说出来。
 
             输入结束后发送方向随之结束，接收继续进行，直到客户端也结束。客户端先结束时，输入继续发送，直到它沉默了 \
-            --linger。第一个 SIGINT 或 SIGTERM 结束输入和监听，让客户端结束；第二个立即结束。
+            --linger。第一个 SIGINT、SIGTERM 或 SIGHUP 结束输入和监听，让客户端结束；第二个立即结束。
 
             数据报：第一个发送者就是客户端，其他人的被丢弃并计数。每一行或每一段输入是一个数据报；没有结束，只有沉默：\
             见 --linger。

@@ -32,9 +32,9 @@ struct RelayVerb: Verb {
             --frame says how these stand in a stream. What is lost is counted and ends nothing: a target that is not there, a \
             datagram that is too long for it.
 
-            A client that does not read delays no other, and is held back itself: see --receive-size. The first SIGINT or \
-            SIGTERM stops accepting, ends the input of what LISTEN is itself, and lets what is under way finish; the second \
-            ends at once.
+            A client that does not read delays no other, and is held back itself: see --receive-size. The first SIGINT, \
+            SIGTERM or SIGHUP stops accepting, ends the input of what LISTEN is itself, and lets what is under way finish; \
+            the second ends at once.
             """,
             """
             任何一边来的内容都发给另一边。每个方向自己结束：一边的结束会传给另一边，而另一个方向继续进行。\
@@ -54,7 +54,7 @@ struct RelayVerb: Verb {
             会话有自己的套接字通往目标，直到双方沉默了 --idle-timeout 那么久。字节流遇到数据报时，--frame \
             说明数据报在字节流里怎样分界。丢失的只计数，不结束什么：目标不在，或者数据报对它来说太长。
 
-            不读取的客户端不会拖慢别人，只会挡住自己：见 --receive-size。第一个 SIGINT 或 SIGTERM \
+            不读取的客户端不会拖慢别人，只会挡住自己：见 --receive-size。第一个 SIGINT、SIGTERM 或 SIGHUP \
             停止接受新的客户端，结束“监听”自己的输入，让正在进行的结束；第二个立即结束。
             """))
 
@@ -114,8 +114,8 @@ struct RelayVerb: Verb {
     @Option(
         help: ArgumentHelp(
             text(
-                "How long both directions may be silent before the client and its target are closed (at the latest after twice that); or off (default: off for who connects, 1m for a sender of datagrams, who has no end).",
-                "两个方向都沉默多久之后，关闭客户端和它的目标（最迟两倍的时间）；或者写 off（默认：连接来的客户端是 off，数据报的发送者没有结束，所以是 1m）。")))
+                "How long both directions may be silent before the client and its target are reset, or a session of datagrams ends (at the latest after twice that); or off (default: off for who connects, 1m for a sender of datagrams, who has no end).",
+                "两个方向都沉默多久之后，重置客户端和它的目标，或者结束数据报的会话（最迟两倍的时间）；或者写 off（默认：连接来的客户端是 off，数据报的发送者没有结束，所以是 1m）。")))
     var idleTimeout: TimeSpan?
 
     @Option(help: ArgumentHelp(Limits.relayedSessionsHelp))

@@ -12,7 +12,7 @@ struct Serve: Verb {
             \(keys.dropLast().joined(separator: ", ")) and \(keys.last ?? "") behind a ?.
 
             A listener's backlog limits how many clients may queue until they are accepted, not how many are served. The \
-            first SIGINT or SIGTERM stops accepting and lets the clients finish; the second ends at once.
+            first SIGINT, SIGTERM or SIGHUP stops accepting and lets the clients finish; the second ends at once.
 
             The idle time counts from the last byte that a client sent, or took of what it is sent: each one starts it \
             anew. So it ends who is silent for that long, and not who is slow. With the idle time off, a client that has \
@@ -29,7 +29,7 @@ struct Serve: Verb {
             收到的每条信息都连同客户端的地址显示在标准输出上。端点的 ? 后面可以写这些参数：\
             \(keys.joined(separator: "、"))。
 
-            监听套接字的 backlog 限制的是等待被接受的客户端有多少，不是同时服务多少。第一个 SIGINT 或 SIGTERM \
+            监听套接字的 backlog 限制的是等待被接受的客户端有多少，不是同时服务多少。第一个 SIGINT、SIGTERM 或 SIGHUP \
             停止接受新的客户端，让已有的结束；第二个立即结束。
 
             空闲时间从客户端最后发来一个字节、或者读走一个字节算起，每个字节都重新开始：结束的是沉默那么久的，\

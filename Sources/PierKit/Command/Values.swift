@@ -243,3 +243,8 @@ func checkForListening(_ endpoint: Endpoint) throws(Failure) {
         throw Failure(error)
     }
 }
+
+extension Duration {
+    /// Until somebody ends the process: 34 years, which no sum of times overflows.
+    static let forEver = Duration.seconds(1 << 30)
+}

@@ -33,8 +33,3 @@ struct WallClock {
         "December",
     ]
 }
-
-extension Duration {
-    /// Until somebody ends the process: 34 years, which no sum of times overflows.
-    static let forEver = Duration.seconds(1 << 30)
-}

@@ -56,11 +56,8 @@ extension Connection {
                 try Bridge(opening: path, for: endpoint.fileMode(or: mode), duplex: duplex, trace: trace))
         case .descriptor(let number):
             return try endpoint.explaining { () throws(SocketError) in try opened(number, duplex, trace) }
-        case .inherited(let name):
-            let found = try Inherited.sockets(named: name, for: endpoint)
-            guard let only = found.first, found.count == 1 else {
-                throw endpoint.refused(.adopt, "\(found.count) sockets have this name, and one is needed here")
-            }
+        case .inherited:
+            guard let only = try endpoint.inheritedDescriptor else { return nil }
             return try endpoint.explaining { () throws(SocketError) in
                 try Inherited.taking(only) { () throws(SocketError) in
                     OpenedStream(try Connection(adopting: only, duplex: duplex, trace: trace))

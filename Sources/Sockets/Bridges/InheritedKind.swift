@@ -16,13 +16,17 @@ package enum InheritedKind: Sendable, Hashable {
     case datagrams
 
     /// What a descriptor is, as `getsockopt(2)` tells. Throws where it is not open.
-    init(of descriptor: CInt) throws(Errno) {
-        if try !System.use(of: descriptor).isSocket {
-            self = .stream
-        } else if try Self.number(SO_TYPE, of: descriptor) == System.kindDatagram {
-            self = .datagrams
-        } else {
-            self = try Self.number(SO_ACCEPTCONN, of: descriptor) == 0 ? .stream : .listener
+    init(of descriptor: CInt) throws(SocketError) {
+        do throws(Errno) {
+            if try !System.use(of: descriptor).isSocket {
+                self = .stream
+            } else if try Self.number(SO_TYPE, of: descriptor) == System.kindDatagram {
+                self = .datagrams
+            } else {
+                self = try Self.number(SO_ACCEPTCONN, of: descriptor) == 0 ? .stream : .listener
+            }
+        } catch {
+            throw SocketError(.adopt, .system(error), target: "fd:\(descriptor)")
         }
     }
 
@@ -43,7 +47,7 @@ extension Endpoint {
     package var inheritedKind: InheritedKind? {
         get throws(SocketError) {
             guard let descriptor = try inheritedDescriptor else { return nil }
-            return try kind(of: descriptor)
+            return try InheritedKind(of: descriptor)
         }
     }
 
@@ -55,7 +59,7 @@ extension Endpoint {
             guard let descriptors = try inheritedDescriptors else { return transport.carriesDatagrams }
             var (datagrams, streams) = (0, 0)
             for descriptor in descriptors {
-                if try kind(of: descriptor) == .datagrams { datagrams += 1 } else { streams += 1 }
+                if try InheritedKind(of: descriptor) == .datagrams { datagrams += 1 } else { streams += 1 }
             }
             guard datagrams == 0 || streams == 0 else {
                 throw refused(
@@ -80,22 +84,14 @@ extension Endpoint {
         }
     }
 
-    /// The one descriptor that `fd:` or `systemd:` names; nil for other endpoints.
-    fileprivate var inheritedDescriptor: CInt? {
+    /// The one descriptor that `fd:` or `systemd:` names; nil for other endpoints. Throws also where there are more.
+    var inheritedDescriptor: CInt? {
         get throws(SocketError) {
             guard let found = try inheritedDescriptors else { return nil }
             guard let only = found.first, found.count == 1 else {
                 throw refused(.adopt, "\(found.count) sockets have this name, and one is needed here")
             }
             return only
-        }
-    }
-
-    private func kind(of descriptor: CInt) throws(SocketError) -> InheritedKind {
-        do throws(Errno) {
-            return try InheritedKind(of: descriptor)
-        } catch {
-            throw SocketError(.adopt, .system(error), target: description)
         }
     }
 }

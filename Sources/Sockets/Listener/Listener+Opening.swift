@@ -1,10 +1,4 @@
 public import SocketCore
-internal import SystemPackage
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
 
 extension Listener {
     /// The listeners that an endpoint names: one on an address, the socket of `fd:`, or each that the service manager has
@@ -17,22 +11,18 @@ extension Listener {
     public static func open(
         _ endpoint: Endpoint, backlog: Int? = nil, duplex: Duplex? = nil, trace: Trace? = nil
     ) throws(SocketError) -> [Listener] {
-        let numbers: [CInt]
-        switch endpoint.place {
-        case .address, .name, .port, .standardStreams, .program, .file:
+        guard let descriptors = try endpoint.inheritedDescriptors else {
             return [try Listener(on: endpoint, backlog: backlog, duplex: duplex, trace: trace)]
-        case .descriptor(let number): numbers = [number]
-        case .inherited(let name): numbers = try Inherited.sockets(named: name, for: endpoint)
         }
         let rule = try endpoint.duplex(or: duplex)
         var length = backlog
         if length == nil, endpoint["backlog"] != nil { length = try endpoint.backlog }
         // All of them before any is taken.
-        for number in numbers { try checkListening(number) }
+        for descriptor in descriptors { try checkListening(descriptor) }
         var listeners: [Listener] = []
-        for number in numbers {
-            let listener = try Inherited.taking(number) { () throws(SocketError) in
-                try Listener(adopting: number, duplex: rule, trace: trace)
+        for descriptor in descriptors {
+            let listener = try Inherited.taking(descriptor) { () throws(SocketError) in
+                try Listener(adopting: descriptor, duplex: rule, trace: trace)
             }
             if let length { try listener.listen(backlog: length) }
             listeners.append(listener)
@@ -46,17 +36,16 @@ extension Listener {
     /// Never waits. Throws where a descriptor is not open, or is a datagram socket, and where the service manager has passed on
     /// nothing of this name.
     package static func isNamed(by endpoint: Endpoint) throws(SocketError) -> Bool {
-        let numbers: [CInt]
-        switch endpoint.place {
-        case .address, .name, .port: return true
-        case .standardStreams, .program, .file: return false
-        case .descriptor(let number): numbers = [number]
-        case .inherited(let name): numbers = try Inherited.sockets(named: name, for: endpoint)
+        guard let descriptors = try endpoint.inheritedDescriptors else {
+            switch endpoint.place {
+            case .address, .name, .port: return true
+            case .standardStreams, .program, .file, .descriptor, .inherited: return false
+            }
         }
         // A service with Accept=yes gets a client's socket instead of the listening one: systemd.socket(5).
         var isListener = false
-        for number in numbers {
-            switch try kind(of: number) {
+        for descriptor in descriptors {
+            switch try InheritedKind(of: descriptor) {
             case .listener: isListener = true
             case .stream: break
             case .datagrams:
@@ -66,16 +55,8 @@ extension Listener {
         return isListener
     }
 
-    private static func kind(of descriptor: CInt) throws(SocketError) -> InheritedKind {
-        do throws(Errno) {
-            return try InheritedKind(of: descriptor)
-        } catch {
-            throw SocketError(.adopt, .system(error), target: "fd:\(descriptor)")
-        }
-    }
-
     private static func checkListening(_ descriptor: CInt) throws(SocketError) {
-        guard try kind(of: descriptor) == .listener else {
+        guard try InheritedKind(of: descriptor) == .listener else {
             throw SocketError(
                 .adopt, .misuse("it is no listening socket; a connected one can only be the target"),
                 target: "fd:\(descriptor)")

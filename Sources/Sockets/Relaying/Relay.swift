@@ -58,8 +58,9 @@ public final class Relay: Sendable {
     static let patience = Duration.seconds(2)
 
     /// A relay of two connections, which are its own from now on. It holds at most `size` bytes of each direction that have
-    /// been received and cannot be sent yet, and in bulk what fits in a pipe (see `Connection.forward`). When neither direction has moved anything for `idleTimeout` it ends, at the
-    /// latest after twice that. `onFinish` is told of each connection whose peer has finished, when its end has been passed on.
+    /// been received and cannot be sent yet, and in bulk what fits in a pipe (see `Connection.forward`). When neither
+    /// direction has moved anything for `idleTimeout`, both are reset, at the latest after twice that: silence is nobody's
+    /// end. `onFinish` is told of each connection whose peer has finished, when its end has been passed on.
     public convenience init(
         _ first: Connection, _ second: Connection, upTo size: Int = 65536, idleTimeout: Duration? = nil,
         onFinish: (@Sendable (Connection) -> Void)? = nil
