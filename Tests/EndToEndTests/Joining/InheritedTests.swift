@@ -100,6 +100,25 @@ import Testing
         }
     }
 
+    /// Who made it said how long its queue is; only who asks for another length changes that.
+    @Test(arguments: [["listen"], ["serve", "echo"], ["relay"]])
+    func theQueueOfAListeningSocketIsAsLongAsAsked(verb: [String]) async throws {
+        for (place, flags, length) in [
+            ("fd:3", ["--backlog", "5"], "5"), ("fd:3?backlog=6", ["--backlog", "5"], "6"), ("fd:3", [], nil),
+        ] as [(String, [String], String?)] {
+            let target = verb == ["relay"] ? ["127.0.0.1:1"] : []
+            let launcher = Passing.sockets(Passing.listening)
+            try await starting(launcher + [Place.pier] + verb + [place] + target + flags + ["--trace"]) { program in
+                _ = try await listeningPort(of: program)
+                program.send(SIGINT)
+                #expect(try await program.end() == 0, "\(program.errors.text)")
+                let set = program.errors.lines.filter { $0.contains("clients queue until they are accepted") }
+                #expect(set.count == (length == nil ? 0 : 1), "\(program.errors.text)")
+                #expect(set.allSatisfy { $0.contains("up to \(length ?? "") clients") }, "\(set)")
+            }
+        }
+    }
+
     @Test func aSignalEndsTheWaitForAClient() async throws {
         try await running("listen", "fd:3", launcher: Passing.sockets(Passing.listening)) { program in
             _ = try await listeningPort(of: program)
