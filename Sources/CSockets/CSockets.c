@@ -67,6 +67,13 @@ void csockets_name_thread(const char *name) {
     pthread_setname_np(pthread_self(), kept);
 }
 
+void csockets_let_wakers_finish(void) {
+    struct sched_param priority;
+    int policy;
+    if (pthread_getschedparam(pthread_self(), &policy, &priority) == 0 && policy == SCHED_OTHER)
+        pthread_setschedparam(pthread_self(), SCHED_BATCH, &priority);
+}
+
 // Part of the runtime's stable interface, which has no C header.
 extern __attribute__((swiftcall)) void *swift_task_getCurrent(void);
 extern __attribute__((swiftcall)) _Bool swift_task_isCancelled(void *task);

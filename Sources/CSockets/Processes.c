@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -39,9 +40,14 @@ static int prepare(posix_spawnattr_t *attributes, posix_spawn_file_actions_t *ac
     int code = posix_spawnattr_setsigmask(attributes, &none);
     if (!code) code = posix_spawnattr_setsigdefault(attributes, &all);
     if (!code) code = posix_spawnattr_setpgroup(attributes, 0);
-    if (!code)
-        code = posix_spawnattr_setflags(
-            attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+    short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP;
+    // A loop's thread has a policy of its own, which is not the program's.
+    struct sched_param priority = {0};
+    if (sched_getscheduler(0) == SCHED_BATCH && sched_getscheduler(getpid()) == SCHED_OTHER
+        && posix_spawnattr_setschedpolicy(attributes, SCHED_OTHER) == 0
+        && posix_spawnattr_setschedparam(attributes, &priority) == 0)
+        flags |= POSIX_SPAWN_SETSCHEDULER;
+    if (!code) code = posix_spawnattr_setflags(attributes, flags);
     // dup2(2) of a number onto itself takes close-on-exec away too: posix_spawn(3) sees to it.
     if (!code) code = posix_spawn_file_actions_adddup2(actions, socket, 0);
     if (!code) code = posix_spawn_file_actions_adddup2(actions, socket, 1);

@@ -3,6 +3,12 @@ import SocketCore
 import TestSupport
 import Testing
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 /// A loop as the executor of tasks: where they run, in what order, and that every one of them does.
 @Suite(.inTurn, .timeLimit(.minutes(10))) struct EventLoopTests {
     /// The ways in which a task gives up its thread for a while.
@@ -65,6 +71,16 @@ import Testing
             await withTaskExecutorPreference(loop) { #expect(EventLoop.current === loop) }
             #expect(EventLoop.current == nil)
             #expect(!loop.isCurrent)
+        }
+    }
+
+    /// Woken by the first of what somebody sends, it would stop him on a processor that they share.
+    @Test func aLoopTakesTheProcessorFromNobodyAndOtherThreadsAreAsTheyWere() async throws {
+        try await withLoop { loop in
+            let policy = await withTaskExecutorPreference(loop) { sched_getscheduler(0) }
+            // SCHED_BATCH, which the module leaves out.
+            #expect(policy == 3)
+            #expect(sched_getscheduler(getpid()) == SCHED_OTHER)
         }
     }
 

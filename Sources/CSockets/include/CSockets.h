@@ -43,6 +43,10 @@ int csockets_processors(void);
 /// pthread_setname_np(3) for the calling thread; at most 15 bytes are kept.
 void csockets_name_thread(const char *name);
 
+/// SCHED_BATCH of sched(7) for the calling thread, where it has the policy that all have: when it wakes, it takes the
+/// processor from nobody.
+void csockets_let_wakers_finish(void);
+
 /// pipe2(2), non-blocking and close-on-exec, made as large as `size` if the system allows it (F_SETPIPE_SZ).
 int csockets_pipe(int ends[2], int size);
 

@@ -281,6 +281,9 @@ package enum System {
     /// Up to 15 bytes, for the calling thread (pthread_setname_np(3)).
     package static func nameThread(_ name: String) { csockets_name_thread(name) }
 
+    /// Has the calling thread take the processor from nobody when it wakes (`SCHED_BATCH`, sched(7)).
+    package static func letWakersFinish() { csockets_let_wakers_finish() }
+
     /// Keeps all signals from the calling thread (pthread_sigmask(3)).
     package static func blockSignals() {
         var all = sigset_t()

@@ -27,6 +27,22 @@ import Testing
         }
     }
 
+    /// Which a loop's thread has of its own.
+    @Test func itsSchedulingPolicyIsTheOneOfWhoStartedPier() async throws {
+        try await trial { _ in
+            let group = try EventLoopGroup(loops: 1)
+            defer { group.close() }
+            for isOnLoop in [true, false] {
+                let starting = { () async throws in try await run("sh -c 'cut -d\" \" -f41 /proc/self/stat'") }
+                let program =
+                    isOnLoop
+                    ? try await withTaskExecutorPreference(group.next()) { try await starting() } : try await starting()
+                #expect(try await program.said() == "\(sched_getscheduler(getpid()))\n")
+                #expect(try await program.wait() == .exited(0))
+            }
+        }
+    }
+
     @Test func itMayEndItsOutputAndStillRead() async throws {
         try await trial { _ in
             let path = temporaryPath("txt")
