@@ -16,6 +16,9 @@ internal import SystemPackage
 /// that have more to do, then the timers that are due. Jobs run in the order they came, but for one that an event resumes: it
 /// runs as the event is told. A job that computes for long holds up all others of its loop.
 ///
+/// Its thread has the scheduling policy `SCHED_BATCH` (`sched(7)`), unless the thread that makes it has another than
+/// `SCHED_OTHER`: when it wakes, it waits for its turn on a processor that is busy. Threads that its jobs start inherit it.
+///
 /// Who may touch what: `local` belongs to the loop's thread alone; all else is atomic or never changes.
 public final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// What belongs to the loop's thread.
