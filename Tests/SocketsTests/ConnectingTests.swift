@@ -145,9 +145,13 @@ import Testing
             let port = try #require(address.port)
             let calls = Counter()
             let open = Counter()
+            // Others may have the socket too: a program that is just being started.
+            let copies = Notes<CInt>()
+            defer { for copy in copies.all { close(copy) } }
             let interposer = Interposer(
                 decide: { call, descriptor in
                     guard call == .connect, calls.add(1) <= times else { return .pass }
+                    copies.add(dup(descriptor))
                     var own = sockaddr_in()
                     own.sin_family = sa_family_t(AF_INET)
                     own.sin_port = in_port_t(port).bigEndian

@@ -143,6 +143,13 @@ package enum System {
         }
     }
 
+    /// Dissolves a connection at once, also where another process still has the socket (`AF_UNSPEC` in connect(2)).
+    package static func dissolve(_ descriptor: CInt) {
+        var nobody = sockaddr()
+        nobody.sa_family = sa_family_t(AF_UNSPEC)
+        _ = Glibc.connect(descriptor, &nobody, socklen_t(MemoryLayout<sockaddr>.size))
+    }
+
     // MARK: Bytes
 
     package static func receive(

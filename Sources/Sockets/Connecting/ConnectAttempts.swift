@@ -40,6 +40,8 @@ struct ConnectAttempts {
     /// be tried again; throws when that has been so too often, for then nobody listens there.
     mutating func hasPeer(_ socket: ConnectingSocket) throws(SocketError) -> Bool {
         guard socket.isSelfConnected else { return true }
+        // A program that is just being started has a copy of the socket, and the next attempt may get the same port.
+        _ = try? socket.waitable.use { (fd) throws(Errno) in System.dissolve(fd) }
         socket.waitable.close()
         selfConnections += 1
         if selfConnections == Self.mostSelfConnections { throw socket.error(.connect, .system(.connectionRefused)) }
