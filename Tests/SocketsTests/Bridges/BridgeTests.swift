@@ -1,3 +1,4 @@
+import SocketCore
 import Sockets
 import SystemPackage
 import TestSupport
@@ -152,16 +153,28 @@ func openBridge(_ path: String, _ mode: FileAccess) throws -> Bridge {
     try Bridge(opening: #require(Endpoint.Path(path)), for: mode)
 }
 
-private let pipes = Counter()
-
 func makePipe() throws -> (read: CInt, write: CInt) {
     var ends: [CInt] = [-1, -1]
     #expect(pipe(&ends) == 0)
     defer { for end in ends { close(end) } }
-    // Numbers that no other test gets, so that it can be told when they are closed.
-    let number = 600 + CInt(pipes.add(2) % 300)
-    return (fcntl(ends[0], F_DUPFD, number), fcntl(ends[1], F_DUPFD, number))
+    // As a shell passes them on.
+    return (copyAtOwnNumber(ends[0], closesOnExec: false), copyAtOwnNumber(ends[1], closesOnExec: false))
 }
+
+/// A copy at a number that no other test gets: so it can be told when it is closed, and nobody has taken it over before.
+func copyAtOwnNumber(_ descriptor: CInt, closesOnExec: Bool = true) -> CInt {
+    let command = closesOnExec ? F_DUPFD_CLOEXEC : F_DUPFD
+    return nextNumber.withLock { next in
+        var copy = fcntl(descriptor, command, next)
+        // At the limit on open files, from the beginning.
+        if copy < 0 { copy = fcntl(descriptor, command, firstNumber) }
+        next = copy + 1
+        return copy
+    }
+}
+
+private let firstNumber: CInt = 600
+private let nextNumber = Lock(firstNumber)
 
 func makeFile(_ bytes: [UInt8]) throws -> String {
     let path = temporaryPath("txt")

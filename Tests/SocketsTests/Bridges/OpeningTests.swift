@@ -20,7 +20,7 @@ import Testing
             let path = try makeFile(Array("held".utf8))
             defer { unlink(path) }
             let pair = try Connection.pair()
-            let copy = try pair.0.withDescriptor { fcntl($0, F_DUPFD_CLOEXEC, 950) }
+            let copy = try pair.0.withDescriptor { copyAtOwnNumber($0) }
             let copied = OpenFile(copy)
             try await pair.1.send("adopted")
             let (read, write) = try makePipe()
@@ -85,7 +85,7 @@ import Testing
         try await trial { (_) async throws in
             let made = try Listener(on: "127.0.0.1:0")
             let number = try #require(made.socketDescription?.descriptor)
-            let copy = fcntl(number, F_DUPFD_CLOEXEC, 500)
+            let copy = copyAtOwnNumber(number)
             let listener = try #require(try Listener.open(Endpoint("fd:\(copy)?backlog=3")).first)
             #expect(listener.address == made.address)
             let client = try await Connection(to: made.endpoint)
@@ -93,7 +93,7 @@ import Testing
             #expect(throws: SocketError.self) { try Listener.open(Endpoint("fd:\(copy)")) }
             listener.close()
             made.close()
-            let connected = try client.withDescriptor { fcntl($0, F_DUPFD_CLOEXEC, 500) }
+            let connected = try client.withDescriptor { copyAtOwnNumber($0) }
             let refused = try await cause { try Listener.open(Endpoint("fd:\(connected)")) }
             #expect(refused == .misuse("it is no listening socket; a connected one can only be the target"))
             close(connected)
