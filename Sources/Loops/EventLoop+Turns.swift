@@ -14,8 +14,7 @@ internal import SystemPackage
 extension EventLoop {
     func run() {
         System.nameThread(name)
-        // Who sends to several sockets of this loop is not interrupted at the first: one look at them then finds them all.
-        System.letWakersFinish()
+        if !preempts { System.letWakersFinish() }
         System.blockPipeSignal()
         csockets_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
         let events = UnsafeMutableBufferPointer<epoll_event>.allocate(capacity: Self.eventsPerTurn)

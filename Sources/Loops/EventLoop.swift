@@ -16,9 +16,6 @@ internal import SystemPackage
 /// that have more to do, then the timers that are due. Jobs run in the order they came, but for one that an event resumes: it
 /// runs as the event is told. A job that computes for long holds up all others of its loop.
 ///
-/// Its thread has the scheduling policy `SCHED_BATCH` (`sched(7)`), unless the thread that makes it has another than
-/// `SCHED_OTHER`: when it wakes, it waits for its turn on a processor that is busy. Threads that its jobs start inherit it.
-///
 /// Who may touch what: `local` belongs to the loop's thread alone; all else is atomic or never changes.
 public final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// What belongs to the loop's thread.
@@ -57,6 +54,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     let thread = Atomic<UInt>(0)
     let isJoined = Atomic<Bool>(false)
     let interposer: Interposer?
+    /// Whether it takes the processor from another thread when it wakes.
+    let preempts: Bool
 
     /// The tag of the alarm in the poller; a registered socket's tag is never this.
     static let alarmTag = UInt64.max
@@ -65,8 +64,9 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     ///
     /// Throws `SocketError` when the system has no descriptor or no thread left. Corresponds to `epoll_create1(2)`,
     /// `eventfd(2)` and `pthread_create(3)`.
-    package init(name: String, isCounted: Bool = true) throws(SocketError) {
+    package init(name: String, preempts: Bool = true, isCounted: Bool = true) throws(SocketError) {
         self.name = name
+        self.preempts = preempts
         interposer = isCounted ? Interposer.current : nil
         do throws(Errno) {
             poller = try System.epollCreate(isCounted: isCounted)

@@ -19,7 +19,7 @@ public final class EventLoopGroup: Sendable {
         get throws(SocketError) {
             try started.withLock { (started) throws(SocketError) in
                 if let started { return started }
-                let group = try EventLoopGroup(loops: processors, name: "pier", isCounted: false)
+                let group = try EventLoopGroup(loops: processors, name: "pier", preempts: true, isCounted: false)
                 started = group
                 return group
             }
@@ -29,17 +29,22 @@ public final class EventLoopGroup: Sendable {
 
     /// Starts a number of loops, at least one; `close()` ends them.
     ///
+    /// Loops that do not preempt wait for their turn on a busy processor when they wake (`SCHED_BATCH`, `sched(7)`). Who
+    /// sends to several of their sockets is then not interrupted at the first, and one look finds all that was sent: less
+    /// processor time for a message where loops share processors with who sends to them. Beside many threads that compute,
+    /// they wait longer. Threads and programs that their jobs start inherit the policy, but for those of `ChildProcess`.
+    ///
     /// Throws `SocketError` when the system has no descriptors or threads left; nothing is left running then.
-    public convenience init(loops count: Int, name: String = "loop") throws(SocketError) {
-        try self.init(loops: count, name: name, isCounted: true)
+    public convenience init(loops count: Int, name: String = "loop", preempts: Bool = true) throws(SocketError) {
+        try self.init(loops: count, name: name, preempts: preempts, isCounted: true)
     }
 
     /// What is not counted outlives the test that happened to start it.
-    private init(loops count: Int, name: String, isCounted: Bool) throws(SocketError) {
+    private init(loops count: Int, name: String, preempts: Bool, isCounted: Bool) throws(SocketError) {
         var started: [EventLoop] = []
         do throws(SocketError) {
             for index in 0..<max(1, count) {
-                started.append(try EventLoop(name: "\(name)-\(index)", isCounted: isCounted))
+                started.append(try EventLoop(name: "\(name)-\(index)", preempts: preempts, isCounted: isCounted))
             }
         } catch {
             for loop in started { loop.close() }

@@ -75,12 +75,14 @@ import Testing
     }
 
     /// Woken by the first of what somebody sends, it would stop him on a processor that they share.
-    @Test func aLoopTakesTheProcessorFromNobodyAndOtherThreadsAreAsTheyWere() async throws {
-        try await withLoop { loop in
-            let policy = await withTaskExecutorPreference(loop) { sched_getscheduler(0) }
-            // SCHED_BATCH, which the module leaves out.
-            #expect(policy == 3)
+    @Test func aLoopThatDoesNotPreemptTakesTheProcessorFromNobodyAndOtherThreadsAreAsTheyWere() async throws {
+        for preempts in [false, true] {
+            let group = try EventLoopGroup(loops: 1, preempts: preempts)
+            let policy = await withTaskExecutorPreference(group.next()) { sched_getscheduler(0) }
+            // 3 is SCHED_BATCH, which the module leaves out.
+            #expect(policy == (preempts ? SCHED_OTHER : 3))
             #expect(sched_getscheduler(getpid()) == SCHED_OTHER)
+            group.close()
         }
     }
 

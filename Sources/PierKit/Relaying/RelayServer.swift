@@ -73,7 +73,12 @@ final class RelayServer: Sendable {
 
     private func start() throws(Failure) {
         let group: EventLoopGroup
-        do throws(SocketError) { group = try EventLoopGroup(loops: loops) } catch { throw Failure(error) }
+        do throws(SocketError) {
+            // Several share the processors with who sends to them, on this machine at least.
+            group = try EventLoopGroup(loops: loops, preempts: loops == 1)
+        } catch {
+            throw Failure(error)
+        }
         let works = entrances.withLock { $0 }.map { entrance -> @Sendable () async -> SocketError? in
             { [self] in await serve(entrance, on: group) }
         }

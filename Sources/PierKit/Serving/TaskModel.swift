@@ -10,7 +10,8 @@ struct TaskModel {
     init(server: Server, loops: Int, isCalledBack: Bool) throws(SocketError) {
         self.server = server
         self.isCalledBack = isCalledBack
-        group = try EventLoopGroup(loops: loops)
+        // Several share the processors with who sends to them, on this machine at least.
+        group = try EventLoopGroup(loops: loops, preempts: loops == 1)
     }
 
     /// What is done for each client; chosen here, once.

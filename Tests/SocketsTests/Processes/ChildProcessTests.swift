@@ -30,7 +30,7 @@ import Testing
     /// Which a loop's thread has of its own.
     @Test func itsSchedulingPolicyIsTheOneOfWhoStartedPier() async throws {
         try await trial { _ in
-            let group = try EventLoopGroup(loops: 1)
+            let group = try EventLoopGroup(loops: 1, preempts: false)
             defer { group.close() }
             for isOnLoop in [true, false] {
                 let starting = { () async throws in try await run("sh -c 'cut -d\" \" -f41 /proc/self/stat'") }
