@@ -63,6 +63,20 @@ int csockets_is_ignored(int signal) {
     return sigaction(signal, 0, &now) == 0 && now.sa_handler == SIG_IGN;
 }
 
+void csockets_restore_default(int signal) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    sigaction(signal, &action, 0);
+}
+
+int csockets_await_signal(const sigset_t *set, pid_t *sender) {
+    siginfo_t info;
+    int number = sigwaitinfo(set, &info);
+    *sender = number > 0 && info.si_code == SI_USER ? info.si_pid : -1;
+    return number;
+}
+
 pid_t csockets_spawn(char *const arguments[], char *const settings[], int socket) {
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_t actions;

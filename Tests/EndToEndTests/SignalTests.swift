@@ -9,7 +9,7 @@ import TestSupport
 /// Lines 4 and 8 of the contract: what signals do, and the exit codes that come of them.
 @Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct SignalTests {
     private static let models = ["tasks", "callbacks", "threads", "blocking"]
-    private static let signals: [(number: CInt, code: CInt)] = [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 129)]
+    private static let signals: [CInt] = [SIGINT, SIGTERM, SIGHUP]
 
     @Test(arguments: [SIGINT, SIGTERM, SIGHUP], models)
     func aServerWithoutClientsEndsAtTheFirstSignalWithZero(signal: CInt, model: String) async throws {
@@ -36,15 +36,15 @@ import TestSupport
     }
 
     @Test(arguments: signals, models)
-    func theSecondSignalEndsAtOnce(signal: (number: CInt, code: CInt), model: String) async throws {
+    func theSecondSignalEndsAtOnce(signal: CInt, model: String) async throws {
         try await serving("--model", model, "--grace", "1h") { server in
             let client = try server.client()
             #expect(try client.echo("hello") == "hello")
-            server.program.send(signal.number)
+            server.program.send(signal)
             try await eventually(patience, "refusing") { (try? Peer(port: server.port)) == nil }
             #expect(server.program.ending == nil)
-            server.program.send(signal.number)
-            #expect(try await server.program.end() == signal.code)
+            server.program.send(signal)
+            #expect(try await server.program.end() == -signal)
         }
     }
 
@@ -60,19 +60,19 @@ import TestSupport
             // Two at once would be one to the kernel.
             try await eventually(patience, "refusing") { (try? Peer(port: port)) == nil }
             program.send(SIGTERM)
-            #expect(try await program.end() == 143)
+            #expect(try await program.end() == -SIGTERM)
         }
     }
 
     @Test(arguments: signals, models)
-    func aGraceThatRunsOutEndsWithTheSignalsCode(signal: (number: CInt, code: CInt), model: String) async throws {
+    func aGraceThatRunsOutEndsByTheSignal(signal: CInt, model: String) async throws {
         // Less than the default, unless the machine is busy all the time.
         let taken = try await shortest(under: .seconds(5)) {
             try await serving("--model", model, "--grace", "50ms") { server in
                 let client = try server.client()
                 #expect(try client.echo("hello") == "hello")
-                server.program.send(signal.number)
-                #expect(try await server.program.end() == signal.code)
+                server.program.send(signal)
+                #expect(try await server.program.end() == -signal)
             }
         }
         #expect(taken < .seconds(5))
@@ -84,10 +84,39 @@ import TestSupport
             #expect(try client.echo("hello") == "hello")
             let start = ContinuousClock.now
             server.program.send(SIGTERM)
-            #expect(try await server.program.end() == 143)
+            #expect(try await server.program.end() == -SIGTERM)
             let taken = ContinuousClock.now - start
             #expect(taken > .milliseconds(4900) && taken < patience, "\(taken)")
         }
+    }
+
+    @Test func aShellsLoopStopsAtCommandsThatASignalEnded() async throws {
+        let host = try Host(backlog: 0)
+        let fillers = try host.fill()
+        let script = "for i in 1 2 3; do \"$0\" connect 127.0.0.1:\(host.port) --trace; echo \"status $?\"; done"
+        try await starting(["bash", "-c", script, Place.pier], input: .file("/dev/null")) { shell in
+            try await shell.errors.line(with: "created")
+            let started = children(of: shell.pid)
+            // As the terminal does: the shell gets it too, and ends only where its child ended by it.
+            shell.send(SIGINT)
+            for child in started { kill(child, SIGINT) }
+            #expect(try await shell.end() == -SIGINT)
+            #expect(shell.output.text == "")
+        }
+        _ = fillers
+    }
+
+    @Test(.enabled(if: Namespace.isAvailable, "\(Namespace.whyNot)"), arguments: signals)
+    func processOneExitsWithTheSignalsStatus(signal: CInt) async throws {
+        let host = try Host(backlog: 0)
+        let fillers = try host.fill()
+        let launcher = ["unshare", "--pid", "--fork", "--kill-child"]
+        try await running("connect", "127.0.0.1:\(host.port)", "--trace", launcher: launcher) { program in
+            try await program.errors.line(with: "created")
+            for child in children(of: program.pid) { kill(child, signal) }
+            #expect(try await program.end() == 128 + signal)
+        }
+        _ = fillers
     }
 
     @Test func aConnectEndsWithZeroWhenItsPeerFinishesWithinTheGrace() async throws {
@@ -106,8 +135,8 @@ import TestSupport
     }
 
     @Test(arguments: signals, ["full", "half", "send", "receive"])
-    func aConnectWhoseGraceRunsOutEndsWithTheSignalsCode(
-        signal: (number: CInt, code: CInt), duplex: String
+    func aConnectWhoseGraceRunsOutEndsByTheSignal(
+        signal: CInt, duplex: String
     ) async throws {
         let taken = try await shortest(under: .seconds(5)) {
             let host = try Host()
@@ -115,28 +144,28 @@ import TestSupport
                 client.write("question\n")
                 let peer = try await host.accept()
                 if duplex != "receive" { _ = try peer.receive(8) }
-                client.send(signal.number)
+                client.send(signal)
                 let code = try await client.end()
                 // Where nothing is to be waited for, the first signal has drained it.
-                #expect(code == signal.code || (duplex == "send" && code == 0))
+                #expect(code == -signal || (duplex == "send" && code == 0))
             }
         }
         #expect(taken < .seconds(5))
     }
 
     @Test(arguments: signals)
-    func theSecondSignalEndsAConnectAtOnce(signal: (number: CInt, code: CInt)) async throws {
+    func theSecondSignalEndsAConnectAtOnce(signal: CInt) async throws {
         let host = try Host()
         try await running("connect", "127.0.0.1:\(host.port)", "--grace", "1h") { client in
             client.write("question")
             let peer = try await host.accept()
             #expect(try peer.receive(8) == Array("question".utf8))
-            client.send(signal.number)
+            client.send(signal)
             // The first has arrived when the sending direction is finished.
             #expect(try peer.receiveText() == "")
             #expect(client.ending == nil)
-            client.send(signal.number)
-            #expect(try await client.end() == signal.code)
+            client.send(signal)
+            #expect(try await client.end() == -signal)
         }
     }
 
@@ -146,7 +175,7 @@ import TestSupport
         try await running("connect", "127.0.0.1:\(host.port)", "--trace", "--grace", "1h") { client in
             try await client.errors.line(with: "created")
             client.send(SIGINT)
-            #expect(try await client.end() == 130)
+            #expect(try await client.end() == -SIGINT)
         }
         _ = fillers
     }

@@ -39,7 +39,7 @@ import TestSupport
                     try await eventually(patience, "refusing") { (try? Peer(path: path)) == nil }
                     server.send(SIGTERM)
                 }
-                #expect(try await server.end() == (signals == 2 ? 143 : 0))
+                #expect(try await server.end() == (signals == 2 ? -SIGTERM : 0))
                 #expect(!exists(path))
             }
         }
@@ -52,7 +52,7 @@ import TestSupport
             let client = try Peer(path: path)
             #expect(try client.echo("hello") == "hello")
             server.send(SIGINT)
-            #expect(try await server.end() == 130)
+            #expect(try await server.end() == -SIGINT)
             #expect(!exists(path))
         }
     }

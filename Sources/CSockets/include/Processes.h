@@ -3,6 +3,7 @@
 #ifndef CSOCKETS_PROCESSES_H
 #define CSOCKETS_PROCESSES_H
 
+#include <signal.h>
 #include <sys/types.h>
 
 /// posix_spawnp(3): runs a program with a socket for its standard input and output, and this process's standard error. It
@@ -13,6 +14,13 @@ pid_t csockets_spawn(char *const arguments[], char *const settings[], int socket
 
 /// sigaction(2): whether this process ignores a signal, as those that nohup(1) has started do.
 int csockets_is_ignored(int signal);
+
+/// sigaction(2): gives a signal its default action.
+void csockets_restore_default(int signal);
+
+/// sigwaitinfo(2): takes a pending signal of a set, blocking until there is one; its number, or -1. `sender` becomes the
+/// process that sent it by kill(2) (SI_USER), or -1 for any other origin, such as the terminal's driver.
+int csockets_await_signal(const sigset_t *set, pid_t *sender);
 
 /// How a process ended.
 struct csockets_end {

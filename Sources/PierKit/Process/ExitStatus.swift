@@ -11,8 +11,11 @@ struct ExitStatus: Error, RawRepresentable, Equatable {
     static let usage = ExitStatus(rawValue: 2)
     static let timedOut = ExitStatus(rawValue: 3)
 
-    /// Ended by a signal: 128 and its number, as a shell says.
+    /// Ended by a signal: the process ends by that signal itself. A shell reports 128 and its number.
     static func signal(_ number: Int32) -> ExitStatus { ExitStatus(rawValue: 128 + number) }
+
+    /// The signal that ends the process; nil for an ordinary exit.
+    var signal: Int32? { rawValue > 128 ? rawValue - 128 : nil }
 }
 
 /// Why the command ends: one sentence that says what to do, and the exit code.

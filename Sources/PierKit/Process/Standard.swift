@@ -49,8 +49,12 @@ enum Standard {
         return max(3, count - 3)
     }
 
-    /// Ends the process, now.
-    static func end(_ status: ExitStatus) -> Never { exit(status.rawValue) }
+    /// Ends the process, now. After a signal it ends by that signal, so that the parent sees WIFSIGNALED: a shell's loop
+    /// then stops too. Process 1 cannot end so, and exits with 128 and the signal's number.
+    static func end(_ status: ExitStatus) -> Never {
+        if let signal = status.signal { System.end(by: signal) }
+        exit(status.rawValue)
+    }
 
     static func isTerminal(_ stream: CInt) -> Bool { isatty(stream) == 1 }
 

@@ -9,9 +9,6 @@ package import SystemPackage
 // Programs that this process runs.
 
 extension System {
-    /// Whether this process ignores a signal, as one that nohup(1) has started does SIGHUP (`sigaction(2)`).
-    package static func ignores(_ signal: CInt) -> Bool { csockets_is_ignored(signal) != 0 }
-
     /// How a program ended.
     package enum ProcessEnd: Sendable, Hashable {
         case exited(CInt)

@@ -291,13 +291,6 @@ package enum System {
     /// Has the calling thread take the processor from nobody when it wakes (`SCHED_BATCH`, sched(7)).
     package static func letWakersFinish() { csockets_let_wakers_finish() }
 
-    /// Keeps all signals from the calling thread (pthread_sigmask(3)).
-    package static func blockSignals() {
-        var all = sigset_t()
-        sigfillset(&all)
-        pthread_sigmask(SIG_SETMASK, &all, nil)
-    }
-
     /// Blocks the calling thread for so long (poll(2)).
     package static func pause(milliseconds: CInt) { _ = Glibc.poll(nil, 0, milliseconds) }
 

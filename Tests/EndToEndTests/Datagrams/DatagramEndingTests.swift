@@ -8,7 +8,7 @@ import TestSupport
 
 /// Lines 4, 8 and 9 of the contract, for datagrams: signals, exit codes and paths.
 @Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct DatagramEndingTests {
-    private static let signals: [(number: CInt, code: CInt)] = [(SIGINT, 130), (SIGTERM, 143)]
+    private static let signals: [CInt] = [SIGINT, SIGTERM]
 
     @Test(arguments: [SIGINT, SIGTERM], models)
     func aServerEndsAtTheFirstSignalAndRemovesItsPath(signal: CInt, model: String) async throws {
@@ -59,7 +59,7 @@ import TestSupport
 
     @Test(arguments: signals, ["full", "half", "send", "receive"])
     func connectEndsItsInputAtTheFirstSignalAndThenWaitsForSilence(
-        signal: (number: CInt, code: CInt), duplex: String
+        signal: CInt, duplex: String
     ) async throws {
         try await servingDatagrams { server in
             try await running(
@@ -69,7 +69,7 @@ import TestSupport
                 client.write("hello\n")
                 if duplex != "receive" { try await server.program.output.line(with: "received-->hello") }
                 let start = ContinuousClock.now
-                client.send(signal.number)
+                client.send(signal)
                 #expect(try await client.end() == 0, "\(client.errors.text)")
                 #expect(ContinuousClock.now - start >= .milliseconds(290))
             }
@@ -78,21 +78,21 @@ import TestSupport
 
     @Test(arguments: signals, [["--linger", "1h"], ["--linger", "1h", "--grace", "100ms"]])
     func aSecondSignalOrTheGracesEndEndsConnectAtOnce(
-        signal: (number: CInt, code: CInt), limits: [String]
+        signal: CInt, limits: [String]
     ) async throws {
         let peer = try DatagramPeer(boundTo: "127.0.0.1")
         try await starting([Place.pier, "connect", "udp://127.0.0.1:\(peer.port)", "-v"] + limits) { client in
             try await client.errors.line(with: "connected")
             client.write("hello")
             _ = try peer.receiveFirst()
-            client.send(signal.number)
+            client.send(signal)
             if limits.count == 2 {
                 // Two at once would be one to the kernel.
-                try await eventually { !client.isPending(signal.number) }
+                try await eventually { !client.isPending(signal) }
                 #expect(client.ending == nil)
-                client.send(signal.number)
+                client.send(signal)
             }
-            #expect(try await client.end() == signal.code)
+            #expect(try await client.end() == -signal)
         }
     }
 

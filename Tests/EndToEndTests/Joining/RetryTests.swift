@@ -51,13 +51,13 @@ import Testing
         #expect(lines[1].hasPrefix("pier: connect tcp \(place): connection refused"))
     }
 
-    @Test(arguments: [(SIGINT, 130), (SIGTERM, 143)] as [(CInt, CInt)])
-    func aSignalDuringThePauseEndsItAtOnce(signal: CInt, code: CInt) async throws {
+    @Test(arguments: [SIGINT, SIGTERM])
+    func aSignalDuringThePauseEndsItAtOnce(signal: CInt) async throws {
         let place = "127.0.0.1:\(try freePort())"
         try await running("connect", place, "--retry", "forever", "--backoff", "1h..1h", "--grace", "1h") { client in
             try await client.errors.line(with: "refused")
             client.send(signal)
-            #expect(try await client.end() == code)
+            #expect(try await client.end() == -signal)
         }
     }
 

@@ -48,13 +48,13 @@ struct PairSignalTests {
     }
 
     @Test(arguments: Pair.all, endingSignals)
-    func theSecondSignalEndsAtOnce(pair: Pair, signal: (number: CInt, code: CInt)) async throws {
+    func theSecondSignalEndsAtOnce(pair: Pair, signal: CInt) async throws {
         try await underWay(pair, grace: "1h") { joined, _, _, _ in
-            joined.relay.send(signal.number)
-            try await joined.hasHeard(signal.number)
+            joined.relay.send(signal)
+            try await joined.hasHeard(signal)
             #expect(joined.relay.ending == nil)
-            joined.relay.send(signal.number)
-            #expect(try await joined.relay.end() == signal.code, "\(joined.relay.errors.text)")
+            joined.relay.send(signal)
+            #expect(try await joined.relay.end() == -signal, "\(joined.relay.errors.text)")
         }
     }
 
@@ -63,10 +63,10 @@ struct PairSignalTests {
         try await underWay(pair, grace: "50ms") { joined, _, _, _ in
             joined.relay.send(SIGTERM)
             let code = try await joined.relay.end()
-            #expect(code == 143, "\(joined.relay.errors.text)")
+            #expect(code == -SIGTERM, "\(joined.relay.errors.text)")
         }
     }
 }
 
-/// The signals that end a command, and the exit codes where they end it at once.
-let endingSignals: [(number: CInt, code: CInt)] = [(SIGTERM, 143), (SIGINT, 130)]
+/// The signals that end a command.
+let endingSignals: [CInt] = [SIGTERM, SIGINT]

@@ -27,7 +27,7 @@ import Testing
     @Test func theEndOfTheGraceIsAResetAndItsBytesAreInTheTotals() async throws {
         for program in ["exec:sh -c 'cat; sleep 1000'", "exec:cat"] {
             let (relay, status) = try await cut("--grace", "100ms", "-v", program: program) { $0.send(SIGTERM) }
-            #expect(status == 143)
+            #expect(status == -SIGTERM)
             let told = relay.errors.lines
             #expect(
                 told.last?.hasPrefix("totals: 1 clients, 4 bytes received in 1 messages, 4 sent, 0 errors") == true,
@@ -50,7 +50,7 @@ import Testing
             try await eventually(patience, "the program") { [pid = relay.pid] in !children(of: pid).isEmpty }
             let program = try #require(children(of: relay.pid).first)
             relay.send(SIGHUP)
-            #expect(try await relay.end() == 129)
+            #expect(try await relay.end() == -SIGHUP)
             #expect(kill(program, 0) != 0 && access(path, F_OK) != 0)
             client.finish()
         }
