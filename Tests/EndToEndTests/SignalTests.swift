@@ -90,6 +90,24 @@ import TestSupport
         }
     }
 
+    /// timeout(1) signals the child and then the group; SIGALRM is its own clock.
+    @Test(.enabled(if: Place.has("timeout"), "timeout is not installed"), arguments: ["TERM", "INT", "HUP"])
+    func timeoutsTwoSignalsAreOne(signal: String) async throws {
+        for _ in 0..<10 {
+            let launcher = ["timeout", "--preserve-status", "--signal", signal, "1h"]
+            try await serving("--grace", "1h", launcher: launcher) { server in
+                let client = try server.client()
+                #expect(try client.echo("before") == "before")
+                server.program.kill(SIGALRM)
+                try await eventually(patience, "refusing") { (try? Peer(port: server.port)) == nil }
+                #expect(try client.echo("after") == "after")
+                client.finish()
+                #expect(try client.receiveText() == "")
+                #expect(try await server.program.end() == 0)
+            }
+        }
+    }
+
     @Test func aShellsLoopStopsAtCommandsThatASignalEnded() async throws {
         let host = try Host(backlog: 0)
         let fillers = try host.fill()

@@ -7,26 +7,40 @@ internal import SocketCore
 
 /// SIGINT, SIGTERM and SIGHUP, as events instead of ends.
 enum Signals {
-    /// A program has a group of its own, so that the terminal's hang-up reaches it only by this process. Who is started to
-    /// outlive its terminal ignores it.
+    /// A program has a group of its own, so the terminal's hang-up reaches it only by this process. nohup(1) starts a process
+    /// with SIGHUP ignored.
     private static let watched = System.ignores(SIGHUP) ? [SIGINT, SIGTERM] : [SIGINT, SIGTERM, SIGHUP]
 
-    /// Tells `handler` of each signal, on a thread of its own. To be called before other threads start: they inherit that
-    /// the signals are blocked, so none of them is interrupted.
+    /// Calls `handler` for each signal, on a thread of its own. Call it before other threads start: they inherit that the
+    /// signals are blocked, so none of them is interrupted.
     static func watch(_ handler: @escaping @Sendable (CInt) -> Void) {
-        var set = sigset_t()
-        sigemptyset(&set)
-        for number in watched { sigaddset(&set, number) }
-        pthread_sigmask(SIG_BLOCK, &set, nil)
+        let watched = watched
+        System.block(watched)
         // Without a thread the signals stay blocked and the process can still be killed.
         _ = Threads.start("signals") {
-            var set = sigset_t()
-            sigemptyset(&set)
-            for number in watched { sigaddset(&set, number) }
+            var repeats = SignalRepeats()
             while true {
-                var number: CInt = 0
-                if sigwait(&set, &number) == 0 { handler(number) }
+                guard let signal = System.awaitSignal(among: watched) else { continue }
+                if repeats.counts(signal, at: System.now) { handler(signal.number) }
             }
         }
+    }
+}
+
+/// Tells a second signal from a repeat of the first.
+///
+/// timeout(1) sends its signal to the child and then to the child's group, so the child receives it twice. The same signal
+/// from the same process within half a second is therefore one signal. A Ctrl-C comes from the kernel and always counts.
+struct SignalRepeats {
+    /// In nanoseconds.
+    static let window: UInt64 = 500_000_000
+
+    private var last: (signal: System.Signal, time: UInt64)?
+
+    /// Whether the signal is new. The window opens with the signal that counted, so a sender that goes on sending is heard.
+    mutating func counts(_ signal: System.Signal, at time: UInt64) -> Bool {
+        if let last, signal.sender != nil, last.signal == signal, time &- last.time < Self.window { return false }
+        last = (signal, time)
+        return true
     }
 }

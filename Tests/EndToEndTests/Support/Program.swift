@@ -70,9 +70,16 @@ final class Program: Sendable {
         }
     }
 
+    /// Sends a signal that always counts as a new one: by sigqueue(3), as kill(2) of one process twice in half a second is
+    /// one signal.
     func send(_ signal: CInt) {
         // Once it is waited for, its number may be another's.
-        status.withLock { if $0 == nil { kill(pid, signal) } }
+        status.withLock { if $0 == nil { sigqueue(pid, signal, sigval()) } }
+    }
+
+    /// Sends a signal by kill(2).
+    func kill(_ signal: CInt) {
+        status.withLock { if $0 == nil { _ = Glibc.kill(pid, signal) } }
     }
 
     /// Whether a signal that was sent has not arrived yet.
