@@ -202,7 +202,7 @@ private func look(_ what: String, _ condition: () throws -> Bool) async throws {
             try peer.send("d")
             #expect(try known.receive() == [0x64])
             relay.program.send(signal)
-            #expect(try await relay.program.end() == 128 + signal)
+            #expect(try await relay.program.end() == -signal)
         }
     }
 

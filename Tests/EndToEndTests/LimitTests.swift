@@ -136,6 +136,7 @@ import TestSupport
             try await eventually { ContinuousClock.now - start > .milliseconds(1200) }
             try peer.send("late")
             peer.finish()
+            client.finishInput()
             #expect(try await client.end() == 0)
             #expect(client.output.text == "late")
         }

@@ -125,7 +125,7 @@ private func relaying<R>(
                     #expect(try await relay.end() == 0)
                 } else {
                     relay.send(signal)
-                    #expect(try await relay.end() == 128 + signal)
+                    #expect(try await relay.end() == -signal)
                 }
             }
         }

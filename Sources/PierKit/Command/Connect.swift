@@ -10,8 +10,13 @@ struct Connect: Verb {
             """
             In full duplex, what comes from standard input is sent and what is received is written to standard output, both \
             at once and as it is; on a terminal it is escaped. At the end of input the sending direction is finished, and \
-            receiving goes on until the peer has finished too. A peer that finishes first is sent what the input still has, \
-            until that is silent for --linger.
+            receiving goes on until the peer has finished too. If the peer finishes first, Pier closes standard output and \
+            keeps sending the input to its end. A peer that ends before it has all of the input makes the exit status 1. At \
+            a terminal the peer's end ends the command.
+
+            The first SIGINT, SIGTERM or SIGHUP stops reading input. What was read is still delivered, for at most --grace; \
+            a second signal does not wait for that. Then Pier ends by the signal. If the input had not ended, the peer sees \
+            a reset.
 
             In half duplex it is a dialogue, a line and its reply in turn. In send and receive only one direction is used. \
             The endpoint takes the flags \(keys.dropLast().joined(separator: ", ")) and \(keys.last ?? "") behind a ?, as in \
@@ -34,8 +39,11 @@ struct Connect: Verb {
             """,
             """
             全双工时，标准输入的内容被发送，收到的内容写到标准输出，两个方向同时进行，内容原样不变；写到终端时会转义。\
-            输入结束后发送方向随之结束，接收继续进行，直到对方也结束。对方先结束时，输入里还有的继续发送，直到它沉默了 \
-            --linger。
+            输入结束后发送方向随之结束，接收继续进行，直到对方也结束。对方先结束时，标准输出关闭，输入继续发送到结束。\
+            对方没有收到全部输入就结束时，退出码是 1。输入来自终端时，对方一结束命令就结束。
+
+            第一个 SIGINT、SIGTERM 或 SIGHUP 之后不再读取输入；已读取的继续送达，最多等 --grace，第二个信号不再等待。\
+            然后 Pier 由该信号结束。输入还没有结束的话，对方看到的是重置。
 
             半双工时是一段对话，一行和它的回应轮流进行。send 和 receive 只使用一个方向，即单工。\
             端点的 ? 后面可以写这些参数：\(keys.joined(separator: "、"))，例如 ?ipv4=true。

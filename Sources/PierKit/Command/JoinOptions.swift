@@ -45,9 +45,9 @@ struct JoinOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             text(
-                "The silence that is taken for the end. Datagrams: of the peer, after the end of input; and in half duplex, for no answer. Streams: of the input, after the peer's end.",
-                "沉默多久当作结束。数据报：输入结束之后对方的沉默；半双工时，当作没有回应。流：对方结束之后输入的沉默。")))
-    var linger = TimeSpan(.seconds(1))
+                "The silence that ends it. Datagrams: of the peer, after the end of input or a question (default: 1s). Streams: of the input, after the peer has finished (default: no limit, or 1s where another client may follow).",
+                "沉默多久就结束。数据报：输入结束或提问之后对方的沉默（默认：1s）。流：对方结束之后输入的沉默（默认：不限；后面还可能有别的客户端时是 1s）。")))
+    var linger: TimeSpan?
 
     @Option(
         help: ArgumentHelp(
@@ -59,8 +59,8 @@ struct JoinOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             text(
-                "How long the peer may take to finish after the first signal, and a program to end after its output; or off.",
-                "第一个信号之后，对方有多长时间来结束；程序在输出结束之后有多长时间来结束；或者写 off。")))
+                "After the first signal, how long the peer may take to receive what was read; and how long a program may take to end after its output; or off.",
+                "第一个信号之后，对方有多长时间来收下已读取的内容；程序在输出结束之后有多长时间来结束；或者写 off。")))
     var grace = TimeSpan(.seconds(5))
 
     @OptionGroup var reporting: Reporting
@@ -88,7 +88,7 @@ struct JoinOptions: ParsableArguments {
             show: try value(of: "show", in: place, Show.hint) ?? show,
             stop: try goal(for: place).map { Stop($0) },
             sendsReturns: try value(of: "crlf", in: place, else: crlf, word),
-            linger: try value(of: "linger", in: place, else: linger, TimeSpan.hint).duration ?? .forEver,
+            linger: (try value(of: "linger", in: place, TimeSpan.hint) ?? linger).map { $0.duration ?? .forEver },
             keepAlive: try value(of: "keep-alive", in: place, else: keepAlive, TimeSpan.hint).duration,
             grace: grace.duration, answers: answers, report: Report(reporting.form, isTraced: reporting.trace)
         ).fitting(place)

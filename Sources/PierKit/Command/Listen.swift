@@ -20,8 +20,9 @@ struct Listen: Verb {
             next; what it took only in part is told.
 
             At the end of input the sending direction is finished, and receiving goes on until the client has finished too. \
-            When the client finishes first, the input is sent on until it has been silent for --linger. The first SIGINT, \
-            SIGTERM or SIGHUP ends the input and the listening, and lets the client finish; the second ends at once.
+            If the client finishes first, Pier keeps sending the input to its end; with --keep, until the input has been \
+            silent for --linger, since the next client waits. Signals end it as they end connect. With --keep and between \
+            two clients, the first signal is an end with status 0.
 
             With datagrams the first sender is the client, and those of others are dropped and counted. Each line or piece \
             of input is one; the end is silence: see --linger.
@@ -42,8 +43,9 @@ struct Listen: Verb {
             标准输入由所有客户端共用，只结束一次：在它结束之后来的客户端立即得知发送已经结束，仍然接收它发来的内容。\
             客户端完全没有取走的内容留给下一个；只取走一部分的会说出来。
 
-            输入结束后发送方向随之结束，接收继续进行，直到客户端也结束。客户端先结束时，输入继续发送，直到它沉默了 \
-            --linger。第一个 SIGINT、SIGTERM 或 SIGHUP 结束输入和监听，让客户端结束；第二个立即结束。
+            输入结束后发送方向随之结束，接收继续进行，直到客户端也结束。客户端先结束时，输入继续发送到结束；用 --keep 时，\
+            因为下一个客户端在等待，只发送到输入沉默了 --linger 为止。信号的作用与 connect 相同；用 --keep 时，在两个客户端\
+            之间收到的第一个信号以退出码 0 结束。
 
             数据报：第一个发送者就是客户端，其他人的被丢弃并计数。每一行或每一段输入是一个数据报；没有结束，只有沉默：\
             见 --linger。

@@ -34,13 +34,11 @@ final class Client: Sendable {
             defer { current.abandon() }
             try work.run("connect", grace: rules.grace) { [self] () throws(Failure) in
                 try join(place, input)
-            } drain: {
-                // Before there is a connection there is nothing to wait for.
-                guard current.isJoined else { return false }
+            } stop: {
                 input.stop()
-                current.stopInput()
-                // Where it has just ended, that is the end.
-                return true
+                // Before there is a connection there is nothing to wait for.
+                guard current.hasJoined else { return .now }
+                return current.stop().map { .after($0) } ?? .byItself
             }
         }
     }

@@ -1,41 +1,41 @@
 internal import SocketCore
 
-/// Whom `connect` or `listen` has joined at the moment. The thread that joins sets it, and the main thread asks.
+/// The peer that `connect` or `listen` is joined to at the moment. The joining thread sets it; the main thread asks.
 final class CurrentJoin: Sendable {
     private struct State {
         var join: (any Join)?
-        var hasInput = true
+        var hasJoined = false
+        /// Whether no peer may be joined any more.
         var isOver = false
     }
     private let state = Lock(State())
 
-    var isJoined: Bool { state.withLock { $0.join != nil } }
+    /// Whether a peer is joined, or was.
+    var hasJoined: Bool { state.withLock { $0.hasJoined } }
 
-    /// The input has ended for who is joined, and for who is about to be. Gives who is joined.
-    @discardableResult
-    func stopInput() -> (any Join)? {
-        let join = state.withLock { state in
-            state.hasInput = false
+    /// Lets no further peer be joined. Gives the one that is.
+    func stop() -> (any Join)? {
+        state.withLock { state in
+            state.isOver = true
             return state.join
         }
-        join?.inputStopped()
-        return join
     }
 
-    /// Joins one peer to its end, and tells of that. `make` may start a program, so nothing is made once the command is over.
+    /// Joins one peer to its end, and reports that. `make` may start a program, so it is not called once the command is
+    /// over; `unused` drops what came too late.
     ///
-    /// Blocks the thread. `told` is called where it fails, before it is told that it is closed.
+    /// Blocks the thread. Where it fails, `failed` is called before the peer is reported as closed.
     func run(
-        _ make: () throws(Failure) -> any Join, told: (any Join, Failure) -> Void = { _, _ in }
+        _ make: () throws(Failure) -> any Join, unused: () -> Void = {},
+        failed: (any Join, Failure) -> Void = { _, _ in }
     ) throws(Failure) {
-        let (found, hasInput) = try state.withLock { (state) throws(Failure) -> ((any Join)?, Bool) in
-            guard !state.isOver else { return (nil, false) }
+        let found = try state.withLock { (state) throws(Failure) -> (any Join)? in
+            guard !state.isOver else { return nil }
             state.join = try make()
-            return (state.join, state.hasInput)
+            state.hasJoined = true
+            return state.join
         }
-        guard let join = found else { return }
-        // The signal came before it was there to hear of it.
-        if !hasInput { join.inputStopped() }
+        guard let join = found else { return unused() }
         defer {
             join.account.closed()
             state.withLock { $0.join = nil }
@@ -43,19 +43,19 @@ final class CurrentJoin: Sendable {
         do throws(Failure) {
             try join.run()
         } catch {
-            told(join, error)
+            failed(join, error)
             throw error
         }
     }
 
-    /// The command ends: nobody is joined any more, and who is stays no longer.
+    /// The command ends now: the peer that is still joined is cut off.
     func abandon() {
         let join = state.withLock { state in
             state.isOver = true
             defer { state.join = nil }
             return state.join
         }
-        join?.abandon()
+        join?.cut()
         join?.account.closed()
     }
 }

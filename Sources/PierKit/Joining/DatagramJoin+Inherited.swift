@@ -36,7 +36,4 @@ extension DatagramJoin {
         account.connected(from: try? socket.localAddress, since: .now)
         self.init(DatagramPeer(connected: socket), account, input, rules)
     }
-
-    /// There is no program behind it.
-    func abandon() {}
 }

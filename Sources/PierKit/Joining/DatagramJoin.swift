@@ -36,11 +36,13 @@ final class DatagramJoin: Join {
         }
     }
 
-    /// Where no input is read, a signal is what the end of it would be.
-    func inputStopped() {
-        guard rules.duplex == .receive || rules.answers && rules.duplex == .half else { return }
-        inputHasEnded()
-    }
+    // MARK: A signal
+
+    /// A datagram is gone when it is sent: there is nothing to wait for, and nothing to reset.
+    var isDelivered: Bool { input.isAtRest }
+    func tellDelivery(until deadline: Deadline) {}
+    func leave() -> Bool { true }
+    func cut() -> Bool { true }
 
     private func inputHasEnded() {
         sending.withLock { $0.inputEnded = true }
@@ -52,7 +54,7 @@ final class DatagramJoin: Join {
     private func allowSilence(_ deadline: Deadline) {
         sending.withLock { sending in
             peer.socket.receiveDeadline =
-                sending.failure != nil ? .now : sending.inputEnded ? .after(rules.linger) : deadline
+                sending.failure != nil ? .now : sending.inputEnded ? .after(rules.silence) : deadline
         }
     }
 
@@ -105,7 +107,7 @@ final class DatagramJoin: Join {
         let display = Display(rules.show ?? .text)
         while true {
             if rules.answers {
-                guard !input.hasEnded, let message = try receive() else { break }
+                guard !input.isOver, let message = try receive() else { break }
                 try rules.write(rules.mark + display.text(forWhole: message) + "\n")
             }
             rules.catchUp()
@@ -113,14 +115,14 @@ final class DatagramJoin: Join {
             guard let line = try input.line() else { break }
             try send(line, asRead: line + [UInt8(ascii: "\n")])
             if rules.answers { continue }
-            allowSilence(.after(rules.linger))
+            allowSilence(.after(rules.silence))
             if let answer = try receive() {
                 try rules.write(rules.mark + display.text(forWhole: answer) + "\n")
             } else {
                 rules.note(
                     text(
-                        "no answer within \(rules.linger.inSeconds) s: datagrams may be lost, and nobody says so",
-                        "\(rules.linger.inSeconds) 秒内没有回应：数据报可能丢失，而且没有人会告知"))
+                        "no answer within \(rules.silence.inSeconds) s: datagrams may be lost, and nobody says so",
+                        "\(rules.silence.inSeconds) 秒内没有回应：数据报可能丢失，而且没有人会告知"))
             }
         }
         if Standard.isTerminal(1) { try rules.write("\n") }
@@ -132,6 +134,7 @@ final class DatagramJoin: Join {
 
     /// Sends what was read, which stood in the input as `asRead`; what cannot be sent is kept where another peer comes.
     private func send(_ bytes: [UInt8], asRead: [UInt8]? = nil) throws(Failure) {
+        defer { input.passedOn() }
         do throws(SocketError) {
             try peer.send(bytes)
             account.note(sent: bytes.count)

@@ -20,11 +20,11 @@ struct Dialogue {
     consuming func run() throws(Failure) {
         while true {
             if rules.answers {
-                // Whoever comes after the end of the input hears so at once.
-                if input.hasEnded { break }
+                // A client that comes after end-of-file finds the end at once.
+                if input.isOver { break }
                 guard try showMessage() else { return }
-                // A signal may have come meanwhile.
-                if input.hasEnded { break }
+                // A signal may have stopped the input during the wait.
+                if input.isOver { break }
             }
             guard let line = try nextLine() else { break }
             let end: [UInt8] = rules.sendsReturns ? [UInt8(ascii: "\r"), UInt8(ascii: "\n")] : []
@@ -33,7 +33,8 @@ struct Dialogue {
         }
         // The terminal's own prompt should not stand behind ours.
         if Standard.isTerminal(1) { try rules.write("\n") }
-        try join.finishSending()
+        // After a signal the main thread decides how the connection ends.
+        if !input.isStopped { try join.finishSending() }
         // Nothing that the peer still says is dropped.
         while try showMessage() {}
     }

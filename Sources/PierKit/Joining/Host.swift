@@ -49,8 +49,7 @@ final class Host: Sendable {
                 "\(endpoint) 是一个客户端，它之后不会再有：请去掉 --keep"))
     }
 
-    /// Does the work; at the first signal nobody else is joined, and for who is, the input has ended. Where nobody is joined,
-    /// `stop` is what ends the wait for somebody.
+    /// Does the work. At the first signal no further peer is joined; `stop` ends the wait for one.
     func host(
         _ work: Work, stop: () -> Void, _ join: @escaping @Sendable (StandardInput) throws(Failure) -> Void
     ) throws {
@@ -59,21 +58,24 @@ final class Host: Sendable {
         defer { current.abandon() }
         try work.run("listen", grace: rules.grace) { () throws(Failure) in
             try join(input)
-        } drain: {
+        } stop: {
             isStopping.withLock { $0 = true }
             input.stop()
-            let join = current.stopInput()
+            let join = current.stop()
             if join == nil || join is StreamJoin { stop() }
-            return true
+            // Between clients `--keep` ends as a server does.
+            return join.map { .after($0) } ?? (keeps || current.hasJoined ? .byItself : .now)
         }
     }
 
     var mayGoOn: Bool { keeps && !isStopping.withLock { $0 } }
 
     /// Joins one peer. Where others follow, its failure is not the command's.
-    func joinNext(_ make: () throws(Failure) -> any Join) throws(Failure) {
+    func joinNext(
+        _ make: () throws(Failure) -> any Join, unused: () -> Void = {}
+    ) throws(Failure) {
         do throws(Failure) {
-            try current.run(make) { join, failure in
+            try current.run(make, unused: unused) { join, failure in
                 if keeps, let cause = failure.error, !isStopped(failure) { join.account.closed(cause) }
             }
         } catch {
@@ -122,7 +124,14 @@ final class Host: Sendable {
             if !keeps { listener.close() }
             let conversation = Conversation(connection, rules.report)
             conversation.account.accepted(on: place)
-            try joinNext { () throws(Failure) in StreamJoin(conversation, input, rules) }
+            try joinNext {
+                () throws(Failure) in
+                StreamJoin(conversation, input, rules)
+            } unused: {
+                // Accepted as the command was ending. An end would look like an answer without words.
+                connection.abort()
+                conversation.account.closed()
+            }
         } while mayGoOn
     }
 

@@ -10,8 +10,12 @@ struct JoinRules: Sendable {
     let stop: Stop?
     /// Whether each line end of the input is sent as CR LF.
     let sendsReturns: Bool
-    /// The silence that is taken for the end: of datagrams, and of the input where a stream's peer has finished before it.
-    let linger: Duration
+    /// The silence that ends it: the peer's, with datagrams; the input's, where a stream's peer has finished first. Nil where
+    /// the user has not chosen it.
+    let linger: Duration?
+    static let usualLinger = Duration.seconds(1)
+    /// How long a datagram peer may be silent after the end of input, and how long an answer may take.
+    var silence: Duration { linger ?? Self.usualLinger }
     /// After how long a silence the peer's system is asked whether it is still there.
     let keepAlive: Duration?
     /// How long the peer may take to finish after the first signal, and a program to end after its stream; nil is for ever.
@@ -58,8 +62,13 @@ protocol Join: AnyObject, Sendable {
     var account: Account { get }
     /// Until the peer's end, or what stands for it. Blocks the thread.
     func run() throws(Failure)
-    /// Told when a signal has ended the input; from another thread.
-    func inputStopped()
-    /// Leaves no program behind, though the join is not over; from another thread.
-    func abandon()
+    /// Whether the peer has all that was read of the input. For the main thread, after a signal.
+    var isDelivered: Bool { get }
+    /// Tells the user that the command waits for that.
+    func tellDelivery(until deadline: Deadline)
+    /// Ends the connection, cleanly where the whole input was delivered; false where it had ended already.
+    func leave() -> Bool
+    /// Ends the connection at once, as one that was cut short; false where it had ended already.
+    @discardableResult
+    func cut() -> Bool
 }

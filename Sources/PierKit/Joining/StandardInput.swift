@@ -11,17 +11,31 @@ internal import Sockets
 /// It is never made non-blocking: that would be seen by every process which shares it, the shell among them.
 final class StandardInput: Sendable {
     private struct State {
-        /// Whether nothing more will come of it: it has ended, or `stop` was called.
+        /// Whether a read has found end-of-file.
         var hasEnded = false
-        /// Whether nobody is to read for the moment.
+        /// Whether a signal has stopped the reading for good.
+        var isStopped = false
+        /// Whether reading is suspended until `resume`.
         var isInterrupted = false
+        /// Whether the reader has bytes that it has not passed on yet.
+        var isTaken = false
+        /// What was read, or put back, and not used yet.
+        var held: [UInt8] = []
+
+        /// The first `count` bytes of `held`, for the reader to pass on; none when it is stopped or interrupted.
+        mutating func take(_ count: Int) -> [UInt8] {
+            guard !isStopped, !isInterrupted else { return [] }
+            isTaken = true
+            defer { held.removeFirst(count) }
+            return Array(held.prefix(count))
+        }
+
+        var mayRead: Bool { !hasEnded && !isStopped && !isInterrupted }
     }
 
     private let trace: Trace?
     private let alarm: CInt
     private let state = Lock(State())
-    /// What was read, or put back, and nobody has taken. Safety: belongs to the one thread that reads.
-    nonisolated(unsafe) private var held: [UInt8] = []
 
     init(trace: Trace?) throws(Failure) {
         self.trace = trace
@@ -32,14 +46,29 @@ final class StandardInput: Sendable {
         }
     }
 
-    /// Whether it has ended: what is read then is nil for ever.
+    /// Whether a read has found end-of-file.
     var hasEnded: Bool { state.withLock { $0.hasEnded } }
 
-    /// Ends the input from another thread, now.
+    /// Whether nothing more will be read: it has ended, or `stop` was called.
+    var isOver: Bool { state.withLock { $0.hasEnded || $0.isStopped } }
+
+    /// Whether `stop` was called.
+    var isStopped: Bool { state.withLock { $0.isStopped } }
+
+    /// Whether a person types it.
+    let isTerminal = Standard.isTerminal(0)
+
+    /// Stops reading for good; a blocked read returns nil at once. From another thread.
     func stop() {
-        state.withLock { $0.hasEnded = true }
+        state.withLock { $0.isStopped = true }
         ringAlarm()
     }
+
+    /// Whether the reader has passed on, or given back, all that it has read.
+    var isAtRest: Bool { state.withLock { !$0.isTaken } }
+
+    /// The reader has passed on what it read, or has failed to.
+    func passedOn() { state.withLock { $0.isTaken = false } }
 
     /// Has who reads it get nil from another thread, though it has not ended, until it is resumed.
     func interrupt() {
@@ -65,35 +94,49 @@ final class StandardInput: Sendable {
     }
 
     /// Gives back what was read and not used, to be read next.
-    func putBack(_ bytes: [UInt8]) { held = bytes + held }
-
-    /// What comes next, up to a number of bytes; nil at the end, and when it is interrupted. Blocks the thread.
-    func read(upTo count: Int) throws(Failure) -> [UInt8]? {
-        guard !held.isEmpty else { return try readAnew(upTo: count) }
-        guard state.withLock({ !$0.isInterrupted }) else { return nil }
-        defer { held.removeFirst(min(count, held.count)) }
-        return Array(held.prefix(count))
-    }
-
-    /// Whether nothing of it is left, as far as that can be known without taking any: who reads the same input next shall
-    /// find all of it. For when nobody reads it here.
-    func isUsedUp() -> Bool {
-        guard held.isEmpty, !hasEnded else { return held.isEmpty }
-        var entries = [pollfd(fd: 0, events: CShort(POLLIN), revents: 0)]
-        // What is ready and has nothing to be read is at its end. What cannot say is a device, as /dev/null is: it has no rest.
-        guard let ready = try? System.poll(&entries, milliseconds: 0), ready > 0 else { return false }
-        do throws(Errno) { return try System.readableBytes(0) == 0 } catch {
-            return error == .inappropriateIOCTLForDevice
+    func putBack(_ bytes: [UInt8]) {
+        state.withLock { state in
+            state.held = bytes + state.held
+            state.isTaken = false
         }
     }
 
-    private func readAnew(upTo count: Int) throws(Failure) -> [UInt8]? {
+    /// Whether all of it was read to end-of-file and passed on.
+    var isWhole: Bool { state.withLock { $0.hasEnded && $0.held.isEmpty && !$0.isTaken } }
+
+    /// Reads up to `count` bytes. Blocks the thread until there are some. Nil at end-of-file, when another thread stops or
+    /// interrupts it, and when the peer's socket, `watching`, can carry nothing more in either direction (`POLLHUP`).
+    func read(upTo count: Int, watching socket: CInt? = nil) throws(Failure) -> [UInt8]? {
+        let kept = state.withLock { state -> [UInt8]? in
+            // What was put back is sent also after end-of-file.
+            guard !state.held.isEmpty else { return nil }
+            return state.take(min(count, state.held.count))
+        }
+        if let kept { return kept.isEmpty ? nil : kept }
+        return try readAnew(upTo: count, watching: socket)
+    }
+
+    /// How many bytes wait to be read, as far as the system can say; nil at end-of-file. None is taken, so that the next
+    /// reader of the same input finds all of them. For when no thread reads here.
+    var waiting: Int? {
+        let (held, hasEnded) = state.withLock { ($0.held.count, $0.hasEnded) }
+        if hasEnded { return held == 0 ? nil : held }
+        var entries = [pollfd(fd: 0, events: CShort(POLLIN), revents: 0)]
+        guard let ready = try? System.poll(&entries, milliseconds: 0), ready > 0 else { return held }
+        // An input that is readable and has nothing is at its end.
+        let all = held + System.bytesLeft(0)
+        return all == 0 ? nil : all
+    }
+
+    private func readAnew(upTo count: Int, watching socket: CInt? = nil) throws(Failure) -> [UInt8]? {
         var began: Deadline?
-        while state.withLock({ !$0.hasEnded && !$0.isInterrupted }) {
+        while state.withLock({ $0.mayRead }) {
             do throws(Errno) {
+                // poll(2) skips an entry with a negative number.
                 var entries = [
                     pollfd(fd: 0, events: CShort(POLLIN), revents: 0),
                     pollfd(fd: alarm, events: CShort(POLLIN), revents: 0),
+                    pollfd(fd: socket ?? -1, events: 0, revents: 0),
                 ]
                 guard let ready = try System.poll(&entries, milliseconds: trace != nil && began == nil ? 0 : -1) else {
                     continue
@@ -102,8 +145,14 @@ final class StandardInput: Sendable {
                     began = .now
                     continue
                 }
-                // Who is interrupted takes nothing more: it would be for another peer.
-                guard entries[0].revents != 0, entries[1].revents == 0 else { continue }
+                if entries[2].revents & CShort(POLLHUP | POLLERR | POLLNVAL) != 0 { return nil }
+                // An interrupted reader takes nothing: the bytes are for another peer, or for the next program.
+                guard entries[0].revents != 0, entries[1].revents == 0,
+                    state.withLock({ state in
+                        state.isTaken = state.mayRead
+                        return state.isTaken
+                    })
+                else { continue }
                 var result = Attempt<Int>.wait(.receive)
                 var failure: Errno?
                 let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
@@ -114,12 +163,21 @@ final class StandardInput: Sendable {
                         failure = error
                     }
                 }
-                if let failure { throw failure }
+                if let failure {
+                    passedOn()
+                    throw failure
+                }
                 // Another reader of the same terminal or pipe was faster.
-                guard case .done(let got) = result else { continue }
+                guard case .done(let got) = result else {
+                    passedOn()
+                    continue
+                }
                 tell(began, got)
                 guard got == 0 else { return bytes }
-                state.withLock { $0.hasEnded = true }
+                state.withLock { state in
+                    state.hasEnded = true
+                    state.isTaken = false
+                }
             } catch {
                 throw Failure(.failed, text("standard input: \(error.sentence)", "标准输入：\(error.said)"))
             }
@@ -134,26 +192,36 @@ final class StandardInput: Sendable {
     func line() throws(Failure) -> [UInt8]? {
         var searched = 0
         while true {
-            if let end = held[searched...].firstIndex(of: UInt8(ascii: "\n")) {
-                var line = Array(held[..<end])
-                held.removeFirst(end + 1)
+            let (line, length, mayRead) = state.withLock { state -> ([UInt8]?, Int, Bool) in
+                guard let end = state.held[searched...].firstIndex(of: UInt8(ascii: "\n")) else {
+                    // A part of a line is not a message yet.
+                    state.isTaken = false
+                    return (nil, state.held.count, state.mayRead)
+                }
+                return (state.take(end + 1), state.held.count, true)
+            }
+            if var line {
+                guard line.popLast() != nil else { return nil }
                 if line.last == UInt8(ascii: "\r") { line.removeLast() }
                 return line
             }
-            guard held.count <= Self.longestLine else {
+            guard length <= Self.longestLine else {
                 throw Failure(
                     .failed,
                     text(
                         "standard input: a line is longer than \(Self.longestLine) bytes; use --duplex full",
                         "标准输入：有一行超过了 \(Self.longestLine) 字节；请用 --duplex full"))
             }
-            searched = held.count
-            guard let more = try readAnew(upTo: 65536) else {
-                guard hasEnded else { return nil }
-                defer { held = [] }
-                return held.isEmpty ? nil : held
+            searched = length
+            if mayRead, let more = try readAnew(upTo: 65536) {
+                state.withLock { $0.held += more }
+                continue
             }
-            held += more
+            return state.withLock { state in
+                guard state.hasEnded, !state.held.isEmpty else { return nil }
+                let last = state.take(state.held.count)
+                return last.isEmpty ? nil : last
+            }
         }
     }
 

@@ -10,14 +10,14 @@ extension StreamJoin {
         let end = sendAll()
         sending.withLock { $0.end = end }
         switch end {
-        // The input's own failure ends the command.
-        case .inputFailed: conversation.close()
-        // The peer may stay: that all it was sent has come is the end. A program is still at work with it.
+        // An input that fails ends the command. The peer must not take what came before for the whole.
+        case .inputFailed: cut()
+        // The peer may stay: the command ends when the peer has all it was sent. A program is still at work with it.
         case .inputEnded where rules.duplex == .send && program == nil: conversation.close()
-        // The network's end is the receiving thread's to tell.
+        // The receiving thread reports how the network ended it.
         case .inputEnded, .interrupted, .networkFailed: break
         }
-        sendingStopped.ring()
+        sendingChanged.ring()
     }
 
     /// Sends until the input ends; then the direction is finished.
@@ -25,7 +25,7 @@ extension StreamJoin {
         var lineEnds = LineEnds()
         while true {
             let bytes: [UInt8]?
-            do throws(Failure) { bytes = try input.read(upTo: 65536) } catch { return .inputFailed(error) }
+            do throws(Failure) { bytes = try readInput() } catch { return .inputFailed(error) }
             guard let bytes else { break }
             let sent = rules.sendsReturns ? lineEnds.converted(bytes) : bytes
             do throws(Failure) { try send(sent, asRead: bytes) } catch { return .networkFailed(error) }
@@ -36,26 +36,47 @@ extension StreamJoin {
         return .inputEnded
     }
 
-    /// The kernel tells nobody when the last byte is acknowledged, so it is asked again and again, ever more rarely.
+    /// A peer that is gone is noticed though the input is silent. The descriptor stays open meanwhile.
+    private func readInput() throws(Failure) -> [UInt8]? {
+        let read = conversation.connection.whileOpen { [input] socket in
+            Result { () throws(Failure) in try input.read(upTo: 65536, watching: socket) }
+        }
+        return try read?.get()
+    }
+
+    /// The kernel wakes no process when the last byte is acknowledged, so it is asked again and again, ever more rarely.
     private func awaitAcknowledgement() {
         var pause = Duration.milliseconds(1)
-        while !sending.withLock({ $0.hasNoPeer }), let left = try? conversation.connection.unacknowledged, left > 0 {
+        while queued > 0, !conversation.connection.isGone {
             Bell.pauseThread(for: pause)
             pause = min(pause * 2, .milliseconds(20))
         }
+        let lost = unacknowledged
+        sending.withLock { $0.unsent += lost }
     }
 
     /// Sends all of what was read, which stood in the input as `asRead`. Where another peer comes after this one, it gets
     /// what this one took nothing of.
     func send(_ bytes: [UInt8], asRead: [UInt8]? = nil) throws(Failure) {
-        sending.withLock { $0.isUnderWay = true }
+        let mayGoOn = sending.withLock { sending in
+            sending.isUnderWay = !sending.isOver
+            return sending.isUnderWay
+        }
         activity.note()
         var sent = 0
         defer {
             activity.note()
-            sending.withLock { $0.isUnderWay = false }
+            input.passedOn()
+            // The receiving thread may have chosen how long to wait while this send was under way.
+            if sending.withLock({ sending in
+                sending.isUnderWay = false
+                return sending.isAwaited
+            }) {
+                sendingChanged.ring()
+            }
         }
         do throws(SocketError) {
+            guard mayGoOn else { throw SocketError(.send, .closed, target: account.name) }
             try conversation.send(bytes, sent: &sent)
         } catch {
             if rules.keepsInput, sent == 0 {
@@ -70,6 +91,7 @@ extension StreamJoin {
     func finishSending() throws(Failure) {
         do throws(SocketError) {
             try conversation.finishSending()
+            sending.withLock { $0.hasFinished = true }
         } catch {
             throw Failure(error)
         }
@@ -101,7 +123,7 @@ extension StreamJoin {
         while true {
             let idle = rules.idleTimeout
             if let idle {
-                guard let left = activity.left(of: idle, unacknowledged: unacknowledged) else {
+                guard let left = activity.left(of: idle, unacknowledged: queued) else {
                     throw idleFailure(idle)
                 }
                 conversation.receiveDeadline = .after(left)

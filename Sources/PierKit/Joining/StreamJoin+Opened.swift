@@ -25,17 +25,10 @@ extension StreamJoin {
     /// The program at the other end, if one was started.
     var program: ChildProcess? { opened?.program }
 
-    /// Whether nobody is at the other end any more; of a peer elsewhere that cannot be known.
-    var isOver: Bool {
-        switch opened?.counterpart {
-        case .program, .bridge: conversation.connection.isBroken
-        case .peer, nil: false
-        }
-    }
-
     /// Closes the stream. A program that still has something to say finds that nobody reads it any more, as in a shell's
     /// pipeline, and no reset; for that, nothing of it may be left unread. For the thread that receives.
     func hangUp() {
+        guard decide() else { return }
         defer { conversation.close() }
         let connection = conversation.connection
         guard program != nil, (try? connection.stopReceiving()) != nil else { return }
@@ -57,13 +50,5 @@ extension StreamJoin {
         guard status != .exited(0), !hasStopped else { return }
         let wasEnded = grace > .zero && Deadline.now.nanoseconds &- began.nanoseconds >= grace.clampedNanoseconds
         throw Failure(.failed, wasEnded ? status.saidOfEnded(account.name, grace) : status.said(of: account.name))
-    }
-
-    func abandon() {
-        switch opened?.counterpart {
-        case .program, .bridge:
-            if let status = try? opened?.finish(within: .milliseconds(100)) { account.closed(nil, status) }
-        case .peer, nil: break
-        }
     }
 }

@@ -2,8 +2,18 @@ internal import Loops
 internal import SocketCore
 internal import Sockets
 
-/// The work of a verb, on a thread of its own, while the main thread waits for its end and for signals.
+/// The work of `connect` or `listen`, on a thread of its own, while the main thread waits for its end and for signals.
 final class Work: Sendable {
+    /// How the first signal ends the command.
+    enum Ending {
+        /// No peer is joined: by the signal, at once.
+        case now
+        /// No peer is joined, and none will be: as the work ends by itself.
+        case byItself
+        /// What was read of the input is still delivered to this peer; then by the signal.
+        case after(any Join)
+    }
+
     private let events = Events()
     private let result = Lock<Result<Void, Failure>?>(nil)
 
@@ -12,10 +22,10 @@ final class Work: Sendable {
         Signals.watch { [events] in events.post(.signal($0)) }
     }
 
-    /// Does the work, and throws what it throws. The first signal calls `drain`, which has what is under way come to its
-    /// end, or says that there is nothing to wait for; `grace` limits that. The second one ends it at once.
+    /// Does the work, and throws what it throws. The first signal calls `stop`. A second one ends the command at once, and
+    /// so does the end of `grace`; the caller then cuts off the peer.
     func run(
-        _ name: String, grace: Duration?, _ work: @escaping @Sendable () throws(Failure) -> Void, drain: () -> Bool
+        _ name: String, grace: Duration?, _ work: @escaping @Sendable () throws(Failure) -> Void, stop: () -> Ending
     ) throws {
         let isStarted = Threads.start(name) { [self] in
             do throws(Failure) {
@@ -27,23 +37,53 @@ final class Work: Sendable {
             events.post(.ended(nil))
         }
         guard isStarted else { throw Failure.noThread }
-        try wait(grace, drain)
+        try wait(grace, stop)
         try result.withLock { $0 }?.get()
     }
 
-    private func wait(_ grace: Duration?, _ drain: () -> Bool) throws {
-        var deadline = Deadline.never
-        var signal: Int32 = 0
+    private func wait(_ grace: Duration?, _ stop: () -> Ending) throws {
         while true {
-            switch events.next(until: deadline) {
-            case .signal(let number) where signal == 0 && drain():
-                signal = number
-                if let grace { deadline = .after(grace) }
-            case .signal(let number): throw ExitStatus.signal(number)
-            case nil: throw ExitStatus.signal(signal)
-            case .ended, .outputFailed, .flushFailed: return
+            switch events.next(until: .never) {
+            case .signal(let number):
+                let deadline = grace.map { Deadline.after($0) } ?? .never
+                switch stop() {
+                case .now: throw ExitStatus.signal(number)
+                case .after(let join):
+                    if let status = deliver(to: join, until: deadline, number) { throw status }
+                case .byItself: break
+                }
+                switch events.next(until: deadline) {
+                case .signal(let second): throw ExitStatus.signal(second)
+                case nil: throw ExitStatus.signal(number)
+                case .ended, .outputFailed, .flushFailed: return
+                }
+            case .ended, .outputFailed, .flushFailed, nil: return
             }
         }
+    }
+
+    /// How long a delivery may take before the user is told that the command waits for it.
+    private static let patience = Duration.milliseconds(200)
+
+    /// Waits until the peer has all that was read of the input; then lets it go, so that it can tell a whole input from one
+    /// that was cut short. The kernel wakes no process for an acknowledgement, so it is asked again and again.
+    /// Nil where the work has ended by itself at the same moment.
+    private func deliver(to join: any Join, until deadline: Deadline, _ number: Int32) -> ExitStatus? {
+        let notice = Deadline.after(Self.patience)
+        var (pause, isTold) = (Duration.milliseconds(1), false)
+        while !join.isDelivered {
+            switch events.next(until: min(deadline, .after(pause))) {
+            case .signal(let second): return .signal(second)
+            case nil where deadline.isPast: return .signal(number)
+            case nil: pause = min(pause * 2, .milliseconds(20))
+            case .ended, .outputFailed, .flushFailed: return .signal(number)
+            }
+            if !isTold, notice.isPast {
+                join.tellDelivery(until: deadline)
+                isTold = true
+            }
+        }
+        return join.leave() ? .signal(number) : nil
     }
 }
 

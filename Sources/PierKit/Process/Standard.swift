@@ -72,6 +72,16 @@ enum Standard {
         return ((try? System.poll(&entries, milliseconds: milliseconds)) ?? 0) > 0
     }
 
+    /// Closes standard output, so that its reader finds the end though the process goes on. Its number stays taken.
+    ///
+    /// Throws where the system could not write what it had taken before (`close(2)`).
+    static func closeOutput() throws(Errno) {
+        // The last of two descriptors is closed by itself: dup2(2) would not tell an error of the close.
+        let last = dup(1)
+        try System.replaceByNull(1)
+        if last >= 0, close(last) != 0, errno != EINTR { throw Errno(rawValue: errno) }
+    }
+
     /// Writes all of a text to a stream, waiting where it must; a failure is ignored.
     static func write(_ text: String, to stream: CInt) {
         try? write(Array(text.utf8), to: stream)

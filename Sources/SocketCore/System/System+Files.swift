@@ -46,6 +46,25 @@ extension System {
         return Int(value)
     }
 
+    /// How many bytes of a descriptor that poll(2) calls readable are left, taking none of them: of a file until its end, of
+    /// a pipe or a terminal what is in it now. A device that cannot say, and gives a byte, counts as one; so `/dev/null`
+    /// has none.
+    package static func bytesLeft(_ descriptor: CInt) -> Int {
+        var found = stat()
+        // The answer of FIONREAD has 32 bits, and a file may be larger.
+        if fstat(descriptor, &found) == 0, found.st_mode & S_IFMT == S_IFREG {
+            let position = lseek(descriptor, 0, SEEK_CUR)
+            if position >= 0 { return max(0, Int(clamping: found.st_size) - Int(clamping: position)) }
+        }
+        do throws(Errno) { return max(0, try readableBytes(descriptor)) } catch {
+            guard error == .inappropriateIOCTLForDevice else { return 0 }
+            return withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { buffer in
+                guard case .done(let count)? = try? read(descriptor, into: buffer) else { return 0 }
+                return count
+            }
+        }
+    }
+
     /// What a descriptor stands for, and what it was opened for.
     package struct DescriptorUse: Sendable {
         package let isFile: Bool

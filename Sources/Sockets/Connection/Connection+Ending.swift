@@ -1,3 +1,4 @@
+internal import CSockets
 internal import Loops
 public import SocketCore
 internal import Synchronization
@@ -64,6 +65,18 @@ extension Connection {
     /// Whether both directions are over, by a reset or because the peer has closed a Unix socket (`poll(2)`: `POLLHUP`,
     /// `POLLERR`).
     package var isBroken: Bool { ((try? waitable.use { System.isHungUp($0) }) ?? nil) ?? true }
+
+    /// Whether nothing more can be delivered: TCP has given the connection up or both ends have taken all, or a Unix peer has
+    /// closed.
+    package var isGone: Bool {
+        let isGone = try? waitable.use { fd in
+            (try? System.tcpInfo(fd)).map { $0.is_closed != 0 } ?? System.isHungUp(fd)
+        }
+        return (isGone ?? nil) ?? true
+    }
+
+    /// Calls `body` with the descriptor, which stays open until `body` returns; nil when the connection is closed.
+    package func whileOpen<R>(_ body: (CInt) -> R) -> R? { (try? waitable.use(body)) ?? nil }
 
     /// Whether this side has stopped receiving, so that the end may be its own.
     package var hasStoppedReceiving: Bool { hasStopped.load(ordering: .acquiring) }

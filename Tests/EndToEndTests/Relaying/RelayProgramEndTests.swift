@@ -58,7 +58,7 @@ import TestSupport
                     try await eventually(patience, "the signal's arrival") { !relay.isPending(SIGTERM) }
                     relay.send(SIGTERM)
                 }
-                #expect(try await relay.end() == 128 + SIGTERM)
+                #expect(try await relay.end() == -SIGTERM)
                 try await eventually(patience, "their end") { programs.allSatisfy { !isRunning($0) } }
                 withExtendedLifetime(client) {}
             }

@@ -22,3 +22,9 @@ func isRunning(_ pid: pid_t) -> Bool {
     let state = contents(of: "/proc/\(pid)/stat").split(separator: ")").last?.split(separator: " ").first
     return state != nil && state != "Z" && state != "X"
 }
+
+/// The state of a process, as proc(5) names it: "S" for one that waits.
+func processState(of pid: pid_t) -> String {
+    let fields = (contents(of: "/proc/\(pid)/stat").split(separator: ")").last ?? "").split(separator: " ")
+    return fields.first.map(String.init) ?? ""
+}
