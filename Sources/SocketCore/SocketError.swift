@@ -58,6 +58,9 @@ public struct SocketError: Error, Sendable {
         case ended(received: Int)
         /// A line was longer than the limit; what came can still be received.
         case lineTooLong(limit: Int)
+        /// An earlier send failed after `sent` bytes of its message. Nothing more can be sent until the caller acknowledges
+        /// that (`Connection.acknowledgeCutMessage()`).
+        case messageCut(sent: Int)
         /// The call cannot be right: in the wrong direction, or blocking on an event loop's thread.
         case misuse(String)
     }
@@ -70,6 +73,8 @@ public struct SocketError: Error, Sendable {
     public var remote: SocketAddress? { details.remote }
     /// Why it failed.
     public var cause: Cause { details.cause }
+    /// How many bytes the failed call had sent: a `send`, of its message; a `forward`, in all. 0 for every other call.
+    public var bytesSent: Int { details.sent }
     /// The endpoint as it was meant, where no address is known yet.
     package var target: String? { details.target }
 
@@ -80,15 +85,18 @@ public struct SocketError: Error, Sendable {
         let remote: SocketAddress?
         let cause: Cause
         let target: String?
+        let sent: Int
 
         init(
-            _ operation: Operation, _ cause: Cause, _ local: SocketAddress?, _ remote: SocketAddress?, _ target: String?
+            _ operation: Operation, _ cause: Cause, _ local: SocketAddress?, _ remote: SocketAddress?,
+            _ target: String?, _ sent: Int
         ) {
             self.operation = operation
             self.local = local
             self.remote = remote
             self.cause = cause
             self.target = target
+            self.sent = sent
         }
     }
     private let details: Details
@@ -97,9 +105,16 @@ public struct SocketError: Error, Sendable {
     @inline(never)
     package init(
         _ operation: Operation, _ cause: Cause, local: SocketAddress? = nil, remote: SocketAddress? = nil,
-        target: String? = nil
+        target: String? = nil, sent: Int = 0
     ) {
-        details = Details(operation, cause, local, remote, target)
+        details = Details(operation, cause, local, remote, target, sent)
+    }
+
+    /// The same error, of a call that had sent so many bytes.
+    @inline(never)
+    package func afterSending(_ count: Int) -> SocketError {
+        if count == bytesSent { return self }
+        return SocketError(operation, cause, local: local, remote: remote, target: target, sent: count)
     }
 
     /// Whether the peer ended the connection by a reset, or can no longer be written to.
@@ -111,7 +126,8 @@ extension SocketError: CustomStringConvertible {
     public var description: String {
         if case .endpoint(let error) = cause { return error.description }
         let place = target ?? (remote ?? local).map { $0 == .unnamed ? "unix" : "\($0.transportName) \($0)" }
-        return "\(operation.rawValue)\(place.map { " " + $0 } ?? ""): \(cause)\(meaning.map { " (\($0))" } ?? "")"
+        let said = "\(operation.rawValue)\(place.map { " " + $0 } ?? ""): \(cause)\(meaning.map { " (\($0))" } ?? "")"
+        return operation == .send && bytesSent > 0 ? "\(said); \(bytesSent) bytes were sent before that" : said
     }
 
     /// What the kernel's word means for this operation, where its own text does not tell.
@@ -136,6 +152,7 @@ extension SocketError.Cause: CustomStringConvertible {
         case .endpoint(let error): error.reason
         case .ended(let received): "the peer finished after \(received) bytes, before all had come"
         case .lineTooLong(let limit): "a line is longer than \(limit) bytes"
+        case .messageCut(let sent): "an earlier message was cut after \(sent) bytes"
         case .misuse(let what): what
         }
     }

@@ -22,6 +22,8 @@ protocol DrivenSocket: AnyObject, Sendable {
     var holdsUnread: Bool { get }
     /// Whether this side has ended a direction, and verbs in it find it closed.
     func hasEnded(_ direction: Direction) -> Bool
+    /// How many bytes of a cut message were sent; 0 unless a message is cut and the caller has not acknowledged that.
+    var cutCount: Int { get }
     func error(_ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError
 }
 
@@ -39,6 +41,7 @@ extension DrivenSocket {
 
 extension DrivenSocket {
     var holdsUnread: Bool { false }
+    var cutCount: Int { 0 }
     func hasEnded(_ direction: Direction) -> Bool { false }
     func turn(for direction: Direction) throws(SocketError) -> Direction { direction }
 }
@@ -64,14 +67,14 @@ extension DrivenSocket {
     @inline(__always)
     func perform<Value>(
         _ operation: SocketError.Operation, _ direction: Direction,
-        undo: () -> Void = {}, outcome: (Value) -> Trace.Outcome,
+        undo: (SocketError) -> Void = { _ in }, outcome: (Value) -> Trace.Outcome,
         _ attempt: (CInt) throws(Errno) -> Attempt<Value>
     ) async throws(SocketError) -> Value {
         let turn = try turn(for: direction)
         if waitable.tryTakeTurn(turn) != .mine { try await queue(operation, direction, turn) }
         defer { waitable.giveTurn(turn) }
         if let refusal = refusal(operation, direction) {
-            undo()
+            undo(refusal)
             throw refusal
         }
         var mustWait: Direction? = direction == .receive && waitable.isDrained && !holdsUnread ? .receive : nil
@@ -86,7 +89,7 @@ extension DrivenSocket {
                         ? await suspended { waitable.park($0, awaited) } : await waitable.wait(for: awaited)
                     if wake == .recheck { try recheck(operation, awaited, waited) }
                 } catch {
-                    undo()
+                    undo(error)
                     throw error
                 }
                 if direction == .receive { waitable.isDrained = false }
@@ -95,8 +98,9 @@ extension DrivenSocket {
             do throws(Errno) {
                 result = try attempt(waitable.rawValue)
             } catch {
-                undo()
-                throw failed(operation, error, waited)
+                let failure = failed(operation, error, waited)
+                undo(failure)
+                throw failure
             }
             switch result {
             case .wait(let next):
@@ -128,8 +132,17 @@ extension DrivenSocket {
     /// Why a verb is not even tried. A task that always finds something to receive would otherwise never notice.
     @inline(__always)
     func refusal(_ operation: SocketError.Operation, _ direction: Direction) -> SocketError? {
+        if let cut = cutError(operation, direction) { return cut }
         if RunningTask.current.isCancelled { return error(operation, .cancelled) }
         return timeOver(operation, direction)
+    }
+
+    /// That an earlier message was cut, so that nothing can be sent. It goes before a deadline and a cancellation, which
+    /// often are what cut it.
+    @inline(__always)
+    func cutError(_ operation: SocketError.Operation, _ direction: Direction) -> SocketError? {
+        guard direction == .send, cutCount > 0 else { return nil }
+        return error(operation, .messageCut(sent: cutCount))
     }
 
     /// That a verb's time is over. Who ends a direction ends its time, and that is what it then fails with.
@@ -194,7 +207,7 @@ extension DrivenSocket {
     @inline(__always)
     func performBlocking<Value>(
         _ operation: SocketError.Operation, _ direction: Direction,
-        undo: () -> Void = {}, outcome: (Value) -> Trace.Outcome,
+        undo: (SocketError) -> Void = { _ in }, outcome: (Value) -> Trace.Outcome,
         _ attempt: (CInt) throws(Errno) -> Attempt<Value>
     ) throws(SocketError) -> Value {
         try refuseOnLoop(operation)
@@ -202,6 +215,7 @@ extension DrivenSocket {
         if waitable.tryTakeTurn(turn) != .mine { try queueBlocking(operation, direction, turn) }
         defer { waitable.giveTurn(turn) }
         do throws(SocketError) {
+            if let cut = cutError(operation, direction) { throw cut }
             if let over = timeOver(operation, direction) { throw over }
             var waited: UInt64 = 0
             while true {
@@ -222,7 +236,7 @@ extension DrivenSocket {
                 }
             }
         } catch {
-            undo()
+            undo(error)
             throw error
         }
     }

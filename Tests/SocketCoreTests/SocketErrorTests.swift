@@ -19,6 +19,10 @@ import TestSupport
                 "receive tcp 127.0.0.1:9: the peer finished after 3 bytes, before all had come"
             ),
             (.receive, .lineTooLong(limit: 9), "127.0.0.1:9", "receive tcp 127.0.0.1:9: a line is longer than 9 bytes"),
+            (
+                .send, .messageCut(sent: 7), "127.0.0.1:9",
+                "send tcp 127.0.0.1:9: an earlier message was cut after 7 bytes"
+            ),
             (.send, .misuse("no"), "127.0.0.1:9", "send tcp 127.0.0.1:9: no"),
             (.send, .system(.ioError), "127.0.0.1:9", "send tcp 127.0.0.1:9: input/output error"),
         ] as [(SocketError.Operation, SocketError.Cause, String, String)])
@@ -27,6 +31,14 @@ import TestSupport
     ) throws {
         let error = SocketError(operation, cause, remote: try SocketAddress(remote))
         #expect("\(error)" == sentence)
+    }
+
+    @Test func aFailedSendSaysHowManyBytesItHadSent() throws {
+        let remote = try SocketAddress("127.0.0.1:9")
+        let error = SocketError(.send, .timedOut, remote: remote).afterSending(5)
+        #expect(error.bytesSent == 5)
+        #expect("\(error)" == "send tcp 127.0.0.1:9: timed out; 5 bytes were sent before that")
+        #expect(SocketError(.send, .timedOut, remote: remote).bytesSent == 0)
     }
 
     @Test func thePeersAddressTellsMoreThanOnesOwn() throws {

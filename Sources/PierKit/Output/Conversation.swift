@@ -43,8 +43,19 @@ final class Conversation: ClientStream {
     }
 
     func send(_ bytes: [UInt8]) async throws(SocketError) {
-        try await connection.send(bytes)
+        do throws(SocketError) {
+            try await connection.send(bytes)
+        } catch {
+            throw noted(error)
+        }
         account.note(sent: bytes.count)
+    }
+
+    /// Counts what a failed send had sent.
+    @inline(never)
+    private func noted(_ error: SocketError) -> SocketError {
+        if error.bytesSent > 0 { account.note(sent: error.bytesSent) }
+        return error
     }
 
     // MARK: In a thread
@@ -59,14 +70,22 @@ final class Conversation: ClientStream {
 
     @available(*, noasync)
     func send(_ bytes: [UInt8]) throws(SocketError) {
-        try connection.send(bytes)
+        do throws(SocketError) {
+            try connection.send(bytes)
+        } catch {
+            throw noted(error)
+        }
         account.note(sent: bytes.count)
     }
 
     /// The same; `sent` is how many of the bytes the system took, also where this throws.
     @available(*, noasync)
     func send(_ bytes: [UInt8], sent: inout Int) throws(SocketError) {
-        try connection.send(bytes.span.bytes, sent: &sent)
+        do throws(SocketError) {
+            try connection.send(bytes.span.bytes, sent: &sent)
+        } catch {
+            throw noted(error)
+        }
         account.note(sent: sent)
     }
 

@@ -240,6 +240,7 @@ extension SocketError.Cause {
         case .endpoint: "endpoint"
         case .ended: "ended"
         case .lineTooLong: "line-too-long"
+        case .messageCut: "message-cut"
         case .misuse: "misuse"
         }
     }

@@ -9,7 +9,8 @@ extension SocketError {
         guard Language.current == .chinese else { return description }
         if case .endpoint(let error) = cause { return error.said }
         let place = target ?? (remote ?? local).map { $0 == .unnamed ? "unix" : "\($0.transportName) \($0)" }
-        return "\(operation.chinese)\(place.map { " " + $0 } ?? "")：\(cause.said)"
+        let sent = operation == .send && bytesSent > 0 ? "；在此之前发送了 \(bytesSent) 字节" : ""
+        return "\(operation.chinese)\(place.map { " " + $0 } ?? "")：\(cause.said)\(sent)"
     }
 }
 
@@ -27,6 +28,7 @@ extension SocketError.Cause {
         case .endpoint(let error): error.phrase.said
         case .ended(let received): "收到 \(received) 字节后对方就结束了，其余没有来"
         case .lineTooLong(let limit): "有一行超过了 \(limit) 字节"
+        case .messageCut(let sent): "先前的一条消息在发送 \(sent) 字节后被截断"
         case .misuse(let what): chineseSentences[what] ?? what
         }
     }

@@ -246,8 +246,8 @@ package enum System {
     }
 
     /// Has a stream socket drop what is under way when it is closed, and tell the peer that (SO_LINGER).
-    package static func resetAtClose(_ descriptor: CInt) throws(Errno) {
-        var rule = linger(l_onoff: 1, l_linger: 0)
+    package static func resetAtClose(_ descriptor: CInt, _ isWanted: Bool = true) throws(Errno) {
+        var rule = linger(l_onoff: isWanted ? 1 : 0, l_linger: 0)
         try withUnsafeBytes(of: &rule) { (bytes) throws(Errno) in
             try setOption(descriptor, SOL_SOCKET, SO_LINGER, bytes)
         }

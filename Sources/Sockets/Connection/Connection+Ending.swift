@@ -21,8 +21,9 @@ internal import SystemPackage
 extension Connection {
     /// Ends the sending direction: the peer receives all that was sent, and then the end. Receiving goes on. Idempotent.
     ///
-    /// Never waits: a send under way fails, with what it has not yet passed on. Throws `.closed` after `close()`.
-    /// Corresponds to `shutdown(2)` with `SHUT_WR`.
+    /// Never waits. A send under way fails with `Errno.brokenPipe`, and its `bytesSent` says how much of it goes out before
+    /// the end. Throws `.closed` after `close()`, and `.messageCut` while a message is cut (`cutMessage`): the end would
+    /// tell the peer that it was whole. Corresponds to `shutdown(2)` with `SHUT_WR`.
     public func finishSending() throws(SocketError) {
         try shut(CInt(SHUT_WR), .send)
     }
@@ -38,6 +39,7 @@ extension Connection {
     }
 
     private func shut(_ how: CInt, _ direction: Direction) throws(SocketError) {
+        if direction == .send, let cut = cutMessage, !isClosed { throw error(.shutdown, .messageCut(sent: cut)) }
         do throws(Errno) {
             guard try waitable.use({ (fd) throws(Errno) in try System.shutdown(fd, how: how) }) != nil else {
                 throw Errno.badFileDescriptor
@@ -57,7 +59,8 @@ extension Connection {
     /// Ends both directions at once and frees the socket. Idempotent, and safe from any thread.
     ///
     /// Never waits. Verbs under way, in tasks and in threads, fail with `.closed`. What was sent still goes out, unless
-    /// bytes had come that nobody received: then the peer sees a reset. Corresponds to `close(2)`.
+    /// bytes had come that nobody received: then the peer sees a reset. It sees one too if a message is cut (`cutMessage`),
+    /// a send under way included. Corresponds to `close(2)`.
     public func close() {
         if waitable.close() { trace?.tell(.closed, of: waitable.rawValue, remoteAddress) }
     }
@@ -93,7 +96,8 @@ extension Connection {
     /// finished too, and closes.
     ///
     /// Waits for the peer, at most for `limit` and for 1 MiB of what it still sends. Throws nothing: the connection is closed
-    /// in any case. Corresponds to `shutdown(2)`, `recv(2)` and `close(2)`.
+    /// in any case. While a message is cut (`cutMessage`) it is reset at once. Corresponds to `shutdown(2)`, `recv(2)` and
+    /// `close(2)`.
     public func finishAndClose(within limit: Duration = .seconds(2)) async {
         defer { close() }
         // Once the peer has finished nothing can come any more that would turn the close into a reset.

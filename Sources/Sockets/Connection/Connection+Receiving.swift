@@ -34,7 +34,7 @@ extension Connection {
         guard count > 0 else { return [] }
         var gathered: [UInt8] = []
         let isWhole = try await perform(
-            .receive, .receive, undo: { unread.putBack(gathered[...]) }, outcome: { _ in .came(gathered.count) }
+            .receive, .receive, undo: { _ in unread.putBack(gathered[...]) }, outcome: { _ in .came(gathered.count) }
         ) { (fd) throws(Errno) in
             try attemptGather(fd, count, &gathered)
         }
@@ -79,7 +79,7 @@ extension Connection {
         guard count > 0 else { return [] }
         var gathered: [UInt8] = []
         let isWhole = try performBlocking(
-            .receive, .receive, undo: { unread.putBack(gathered[...]) }, outcome: { _ in .came(gathered.count) }
+            .receive, .receive, undo: { _ in unread.putBack(gathered[...]) }, outcome: { _ in .came(gathered.count) }
         ) { (fd) throws(Errno) in
             try attemptGather(fd, count, &gathered)
         }

@@ -9,8 +9,9 @@ extension Connection {
     /// Sends all of the bytes.
     ///
     /// Waits while the peer does not read and the kernel's buffer is full. Other sends of this connection wait their turn.
-    /// Nothing to send is sent at once: a stream cannot carry an empty message. Throws `SocketError`; some of the bytes may
-    /// then be on their way. Corresponds to `send(2)`, as often as it takes.
+    /// Nothing to send is sent at once: a stream cannot carry an empty message. Throws `SocketError`, whose `bytesSent` says
+    /// how many of the bytes were sent. Unless that is 0, the message is cut: see `cutMessage`. Corresponds to `send(2)`, as
+    /// often as it takes.
     public func send(_ bytes: [UInt8]) async throws(SocketError) {
         try await sendAll(pointer(to: bytes.span.bytes))
     }
@@ -42,8 +43,13 @@ extension Connection {
     private func sendAll(_ bytes: UnsafeRawBufferPointer) async throws(SocketError) {
         guard !bytes.isEmpty else { return }
         var sent = 0
-        try await perform(.send, .send, outcome: { .taken(bytes.count) }) { (fd) throws(Errno) in
-            try attemptSend(fd, bytes, &sent)
+        do throws(SocketError) {
+            try await perform(.send, .send, undo: { noteCut(after: sent, $0) }, outcome: { .taken(bytes.count) }) {
+                (fd) throws(Errno) in
+                try attemptSend(fd, bytes, &sent)
+            }
+        } catch {
+            throw error.afterSending(sent)
         }
     }
 
@@ -68,8 +74,9 @@ extension Connection {
 
     /// Sends all of the bytes.
     ///
-    /// Blocks the thread while the peer does not read and the kernel's buffer is full. Throws `SocketError`; some of the
-    /// bytes may then be on their way. Corresponds to `send(2)`, as often as it takes.
+    /// Blocks the thread while the peer does not read and the kernel's buffer is full. Throws `SocketError`, whose
+    /// `bytesSent` says how many of the bytes were sent. Unless that is 0, the message is cut: see `cutMessage`. Corresponds
+    /// to `send(2)`, as often as it takes.
     @available(*, noasync)
     public func send(_ bytes: [UInt8]) throws(SocketError) {
         try send(bytes.span.bytes)
@@ -105,8 +112,13 @@ extension Connection {
     package func send(_ bytes: RawSpan, sent: inout Int) throws(SocketError) {
         let bytes = pointer(to: bytes)
         guard !bytes.isEmpty else { return }
-        try performBlocking(.send, .send, outcome: { .taken(bytes.count) }) { (fd) throws(Errno) in
-            try attemptSend(fd, bytes, &sent)
+        do throws(SocketError) {
+            try performBlocking(.send, .send, undo: { noteCut(after: sent, $0) }, outcome: { .taken(bytes.count) }) {
+                (fd) throws(Errno) in
+                try attemptSend(fd, bytes, &sent)
+            }
+        } catch {
+            throw error.afterSending(sent)
         }
     }
 

@@ -47,6 +47,9 @@ public final class Connection: Sendable {
     /// Why the connection broke, as a send was told, or 0. The kernel tells it once, and after that a receive finds what looks
     /// like the end.
     let breakage = Atomic<CInt>(0)
+    /// How many bytes of a cut message were sent; 0 if none is cut. Written by the holder of the send turn. In 32 bits, which
+    /// fill a hole: a word more would be 16 bytes more for each client.
+    let cut = Atomic<UInt32>(0)
     /// The listener that accepted it, if one did.
     public let listener: Listener?
     let trace: Trace?
@@ -144,13 +147,14 @@ extension Connection {
         set { waitable.setDeadline(newValue, .receive) }
     }
 
-    /// Until when sending may wait. After a `.timedOut` in a send some of its bytes may be on their way.
+    /// Until when sending may wait. After a `.timedOut` in a send its message may be cut: see `cutMessage`.
     public var sendDeadline: Deadline {
         get { waitable.deadline(.send) }
         set { waitable.setDeadline(newValue, .send) }
     }
 
-    /// How long any single wait may last, for bytes or for room to send; nil is without end. It fails with `.timedOut`.
+    /// How long any single wait may last, for bytes or for room to send; nil is without end. It fails with `.timedOut`, at
+    /// once if the time is not above zero.
     public var idleTimeout: Duration? {
         get { waitable.idleTimeout }
         set { waitable.idleTimeout = newValue }
@@ -218,6 +222,7 @@ func adopt<R>(
 extension Connection: DrivenSocket {
     var who: SocketAddress { remoteAddress }
     var holdsUnread: Bool { !unread.isEmpty }
+    var cutCount: Int { Int(cut.load(ordering: .acquiring)) }
 
     func turn(for direction: Direction) throws(SocketError) -> Direction {
         switch (duplex, direction) {

@@ -12,8 +12,10 @@ extension Connection {
     ///
     /// Waits while nothing comes, and while the destination's peer does not read; at the most `size` bytes (no more than
     /// 64 KiB) are held meanwhile, and where much comes at a time another 512 KiB in a pipe of the kernel's, of which the
-    /// process has 64 at the most. Throws as `receive(upTo:)` of this and `send` of the other do; bytes that were received
-    /// may then not have been sent. Corresponds to `recv(2)` and `send(2)`.
+    /// process has 64 at the most. Throws as `receive(upTo:)` of this and `send` of the other do; `bytesSent` of the error
+    /// says how many bytes were sent on in all. Bytes that were received may then not have been sent, and if only a part of
+    /// a message was sent it is cut: see `cutMessage` of the destination. Throws `.misuse` for a `size` below 1. Corresponds
+    /// to `recv(2)` and `send(2)`.
     @discardableResult
     public func forward(to destination: Connection, upTo size: Int = 65536) async throws(SocketError) -> UInt64 {
         try await move(to: destination, upTo: max(1, size), counting: nil)
@@ -24,20 +26,31 @@ extension Connection {
     func move(
         to destination: Connection, upTo size: Int, counting flow: Relay.Flow?
     ) async throws(SocketError) -> UInt64 {
+        // Before anything is received, which could then not be sent.
+        if let cut = destination.cutError(.send, .send) { throw cut }
         var messages = 0
         var count: UInt64 = 0
-        while true {
-            if messages >= Self.messagesBeforeTransfer, mayTransfer(to: destination),
-                let transfer = Transfer(from: self, to: destination, upTo: size, counting: flow)
-            {
-                return try await count &+ drive(transfer, to: destination)
+        do throws(SocketError) {
+            while true {
+                if messages >= Self.messagesBeforeTransfer, mayTransfer(to: destination),
+                    let transfer = Transfer(from: self, to: destination, upTo: size, counting: flow)
+                {
+                    return try await count &+ drive(transfer, to: destination)
+                }
+                guard let message = try await receive(upTo: size) else { return count }
+                flow?.received()
+                do throws(SocketError) {
+                    try await destination.send(message)
+                } catch {
+                    flow?.add(error.bytesSent)
+                    throw error
+                }
+                count &+= UInt64(message.count)
+                flow?.add(message.count)
+                messages &+= 1
             }
-            guard let message = try await receive(upTo: size) else { return count }
-            flow?.received()
-            try await destination.send(message)
-            count &+= UInt64(message.count)
-            flow?.add(message.count)
-            messages &+= 1
+        } catch {
+            throw error.afterSending(Int(clamping: count &+ UInt64(error.bytesSent)))
         }
     }
 
@@ -57,15 +70,20 @@ extension Connection {
     private func drive(_ transfer: Transfer, to destination: Connection) async throws(SocketError) -> UInt64 {
         if waitable.tryTakeTurn(.receive) != .mine { try await queue(.receive, .receive, .receive) }
         defer { end(transfer) }
-        repeat {
-            try prepare(transfer, to: destination)
-            if waitable.isServed(by: RunningTask.current) {
-                _ = await suspended { transfer.start($0) }
-            } else {
-                await waitCancellably(for: transfer, to: destination)
-            }
-            if transfer.needsTurn { try await transfer.queueForTurn() }
-        } while try goesOn(transfer, to: destination)
+        do throws(SocketError) {
+            repeat {
+                try prepare(transfer, to: destination)
+                if waitable.isServed(by: RunningTask.current) {
+                    _ = await suspended { transfer.start($0) }
+                } else {
+                    await waitCancellably(for: transfer, to: destination)
+                }
+                if transfer.needsTurn { try await transfer.queueForTurn() }
+            } while try goesOn(transfer, to: destination)
+        } catch {
+            transfer.noteCut(error)
+            throw error.afterSending(Int(clamping: transfer.count))
+        }
         return transfer.count
     }
 

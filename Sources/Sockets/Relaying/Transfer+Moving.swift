@@ -46,6 +46,7 @@ extension Transfer {
                 result = try destination.attemptSend(into.rawValue, message, &sent)
             } catch {
                 note(sent)
+                sentOfMessage = sent
                 throw error
             }
             note(sent)
@@ -54,6 +55,7 @@ extension Transfer {
                 return .moved
             }
             held = Array(message[sent...])
+            sentOfMessage = sent
             sent = 0
             return .wait(.send)
         }
@@ -69,8 +71,9 @@ extension Transfer {
             case .closed: return .over
             }
         }
-        guard into.deadline(.send).isPast else { return nil }
-        giveTurn()
+        guard into.deadline(.send).isPast || destination.cutCount > 0 else { return nil }
+        // The turn of a message under way stays taken until its cut is marked.
+        if sentOfMessage == 0 { giveTurn() }
         return .over
     }
 
@@ -114,7 +117,9 @@ extension Transfer {
                 case .wait:
                     isBulk = true
                     return .wait(.send)
-                case .done(let moved): note(moved)
+                case .done(let moved):
+                    note(moved)
+                    sentOfMessage &+= moved
                 }
             } catch {
                 if error == .invalidArgument {
@@ -125,6 +130,7 @@ extension Transfer {
                 throw error
             }
         }
+        sentOfMessage = 0
         giveTurn()
         if !isBulk { leaveBulk() }
         return .moved
@@ -172,10 +178,17 @@ extension Transfer {
         let before = sent
         defer { note(sent - before) }
         let bytes = pointer(to: held.span.bytes)
-        guard case .done = try destination.attemptSend(into.rawValue, bytes, &sent) else {
-            return .wait(.send)
+        do throws(Errno) {
+            guard case .done = try destination.attemptSend(into.rawValue, bytes, &sent) else {
+                sentOfMessage &+= sent - before
+                return .wait(.send)
+            }
+        } catch {
+            sentOfMessage &+= sent - before
+            throw error
         }
         held = []
+        sentOfMessage = 0
         giveTurn()
         return .moved
     }

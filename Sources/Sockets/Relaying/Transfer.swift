@@ -47,6 +47,8 @@ final class Transfer: @unchecked Sendable {
     /// What was received and not sent yet; only where there was no room for it, or no turn.
     @exclusivity(unchecked) var held: [UInt8] = []
     @exclusivity(unchecked) var sent = 0
+    /// How many bytes of the message under way were sent; 0 between two messages.
+    @exclusivity(unchecked) var sentOfMessage = 0
     /// By way of which it goes where much comes at a time, instead of through the loop's buffer.
     @exclusivity(unchecked) var pipe: SplicePipe?
     /// Whether much comes at a time.
@@ -130,6 +132,11 @@ final class Transfer: @unchecked Sendable {
     func queueForTurn() async throws(SocketError) {
         try await destination.queue(.send, .send, .send)
         hasTurn = true
+    }
+
+    /// Marks the message under way as cut, if some of its bytes were sent.
+    func noteCut(_ error: SocketError) {
+        if hasTurn { destination.noteCut(after: sentOfMessage, error) }
     }
 
     /// Gives back the turn to send, if it is the transfer's.
