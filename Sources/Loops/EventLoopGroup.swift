@@ -27,23 +27,25 @@ public final class EventLoopGroup: Sendable {
     }
     private static let started = Lock<EventLoopGroup?>(nil)
 
-    /// Starts a number of loops, at least one; `close()` ends them.
+    /// Starts a number of loops; `close()` ends them.
     ///
     /// Loops that do not preempt wait for their turn on a busy processor when they wake (`SCHED_BATCH`, `sched(7)`). Who
     /// sends to several of their sockets is then not interrupted at the first, and one look finds all that was sent: less
     /// processor time for a message where loops share processors with who sends to them. Beside many threads that compute,
     /// they wait longer. Threads and programs that their jobs start inherit the policy, but for those of `ChildProcess`.
     ///
-    /// Throws `SocketError` when the system has no descriptors or threads left; nothing is left running then.
+    /// Throws `SocketError` when the system has no descriptors or threads left, and `.misuse` for less than one loop; nothing
+    /// is left running then.
     public convenience init(loops count: Int, name: String = "loop", preempts: Bool = true) throws(SocketError) {
         try self.init(loops: count, name: name, preempts: preempts, isCounted: true)
     }
 
     /// What is not counted outlives the test that happened to start it.
     private init(loops count: Int, name: String, preempts: Bool, isCounted: Bool) throws(SocketError) {
+        if let wrong = SocketError.Cause.refusing("the number of loops", count) { throw SocketError(.loop, wrong) }
         var started: [EventLoop] = []
         do throws(SocketError) {
-            for index in 0..<max(1, count) {
+            for index in 0..<count {
                 started.append(try EventLoop(name: "\(name)-\(index)", preempts: preempts, isCounted: isCounted))
             }
         } catch {

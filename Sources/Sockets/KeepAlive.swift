@@ -13,9 +13,9 @@ extension Connection {
     /// Has the system ask a peer that was silent for a time whether it is still there, and again after each third of that
     /// time; when three went unanswered, the next verb, or the one that waits, fails with `Errno.timedOut`. Nil: it is not asked.
     ///
-    /// Whole seconds from 1 to 32767, rounded up. On a Unix socket this does nothing: there the system knows when a peer
-    /// ends. Never waits. Throws `.closed` after `close()`. Corresponds to `setsockopt(2)` with `SO_KEEPALIVE`, `TCP_KEEPIDLE`,
-    /// `TCP_KEEPINTVL` and `TCP_KEEPCNT`.
+    /// Whole seconds from 1 to 32767, rounded up; throws `.misuse` for a time that is not above zero. On a Unix socket this
+    /// does nothing: there the system knows when a peer ends. Never waits. Throws `.closed` after `close()`. Corresponds to
+    /// `setsockopt(2)` with `SO_KEEPALIVE`, `TCP_KEEPIDLE`, `TCP_KEEPINTVL` and `TCP_KEEPCNT`.
     public func setKeepAlive(after silence: Duration?) throws(SocketError) {
         let isUnix = if case .unix = remoteAddress { true } else { false }
         try askForSigns(after: silence, isUnix: isUnix)
@@ -34,6 +34,7 @@ extension Listener {
 
 extension DrivenSocket {
     fileprivate func askForSigns(after silence: Duration?, isUnix: Bool) throws(SocketError) {
+        if let wrong = SocketError.Cause.refusing("the time until a probe", silence) { throw error(.option, wrong) }
         do throws(Errno) {
             let done: Void? = try waitable.use { (fd) throws(Errno) in
                 if isUnix { return }

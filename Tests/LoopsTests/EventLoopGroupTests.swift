@@ -5,12 +5,12 @@ import Testing
 
 /// Some loops that share the work.
 @Suite(.inTurn, .timeLimit(.minutes(10))) struct EventLoopGroupTests {
-    @Test(arguments: [(1, 1), (3, 3), (0, 1), (-5, 1)])
-    func aGroupHasAtLeastOneLoop(asked: Int, started: Int) async throws {
+    @Test(arguments: [1, 3])
+    func aGroupHasAsManyLoopsAsAreAskedFor(_ count: Int) async throws {
         try await audited { _ in
-            let group = try EventLoopGroup(loops: asked)
+            let group = try EventLoopGroup(loops: count)
             defer { group.close() }
-            #expect(group.loops.count == started)
+            #expect(group.loops.count == count)
         }
     }
 

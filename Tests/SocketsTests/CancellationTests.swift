@@ -91,7 +91,7 @@ import Testing
     /// An address that never answers: this machine's own queue of one, full.
     @Test func aCancelledConnectFailsAndLeavesNothingOpen() async throws {
         try await trial { ledger in
-            let listener = try Listener(on: Kind.unix.endpoint, backlog: 0)
+            let listener = try Listener.withRoomForOne(on: Kind.unix.endpoint)
             let queued = try await Connection(to: listener.endpoint)
             let connects = ledger.count(of: .connect)
             let connect = Task { try await cause { try await Connection(to: listener.endpoint) } }
@@ -135,7 +135,7 @@ import Testing
     @Test(arguments: Face.allCases)
     func aConnectTimesOutAtAUnixQueueThatStaysFull(_ face: Face) async throws {
         try await trial { ledger in
-            let listener = try Listener(on: Kind.unix.endpoint, backlog: 0)
+            let listener = try Listener.withRoomForOne(on: Kind.unix.endpoint)
             let queued = try await Connection(to: listener.endpoint)
             let start = ContinuousClock.now
             let ended = try await cause {
@@ -152,7 +152,7 @@ import Testing
     @Test(arguments: Face.allCases)
     func aConnectGoesOnWhenAFullUnixQueueHasRoomAgain(_ face: Face) async throws {
         try await trial { ledger in
-            let listener = try Listener(on: Kind.unix.endpoint, backlog: 0)
+            let listener = try Listener.withRoomForOne(on: Kind.unix.endpoint)
             let queued = try await Connection(to: listener.endpoint)
             let connects = ledger.count(of: .connect)
             async let connected = Connection.connect(to: "\(listener.endpoint)", by: face)
@@ -181,7 +181,7 @@ import Testing
 
     /// A listener whose queue is full, so that a connect to it gets no answer; and the connections that fill it.
     private func fullListener() async throws -> (Listener, [Connection]) {
-        let listener = try Listener(on: "127.0.0.1:0", backlog: 0)
+        let listener = try Listener.withRoomForOne(on: "127.0.0.1:0")
         var queued: [Connection] = []
         // One connect may be slow on a busy machine; the queue is full when two in a row find it so.
         var refusals = 0

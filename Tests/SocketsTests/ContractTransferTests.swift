@@ -107,23 +107,22 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases, Face.allCases)
-    func zeroBytesAskedForAreGotAtOnce(_ kind: Kind, _ face: Face) async throws {
+    func aReceiveOfZeroBytesIsRefusedAndAnEmptyFrameIsThereAtOnce(_ kind: Kind, _ face: Face) async throws {
         try await trial(over: kind) { ledger, client, server, listener in
-            #expect(try await server.receive(upTo: 0, by: face) == [])
+            #expect(try await isMisuse { try await server.receive(upTo: 0, by: face) })
             try await client.send([1, 2, 3], by: face)
             // Less than asked for, so the connection may know that nothing is left; that is no reason to wait.
             #expect(try await server.receive(upTo: 10, by: face) == [1, 2, 3])
-            let empty = try await within(patience, "an empty receive") {
-                try await server.receive(upTo: 0, by: face)
-            }
-            #expect(empty == [])
+            #expect(try await isMisuse { try await server.receive(upTo: 0, by: face) })
+            #expect(try await isMisuse { try await server.receive(upTo: -1, by: face) })
+            #expect(try await isMisuse { try await server.receive(exactly: -1, by: face) })
             let none = try await within(patience, "an empty exact receive") {
                 try await server.receive(exactly: 0, by: face)
             }
             #expect(none == [])
             try client.finishSending()
             #expect(try await server.receive(upTo: 1, by: face) == nil)
-            #expect(try await server.receive(upTo: 0, by: face) == [])
+            #expect(try await isMisuse { try await server.receive(upTo: 0, by: face) })
         }
     }
 

@@ -175,8 +175,13 @@ import Testing
             var buffer = OutputRawSpan(buffer: memory, initializedCount: 0)
             buffer.append(9, as: UInt8.self)
             #expect(try await server.receive(into: &buffer) == 3)
-            // Full: nothing is received, and nothing is lost or taken for the end.
-            #expect(try await server.receive(into: &buffer) == 0)
+            // Full: that is refused, and nothing is lost or taken for the end.
+            do throws(SocketError) {
+                _ = try await server.receive(into: &buffer)
+                Issue.record("a buffer without room was taken")
+            } catch {
+                #expect(error.cause == .misuse("the number of bytes must be at least 1, and it is 0"))
+            }
             _ = buffer.finalize(for: memory)
             #expect(Array(memory) == [9, 1, 2, 3])
             #expect(try await server.receive(upTo: 9) == [4, 5])

@@ -73,7 +73,7 @@ import Testing
     @Test func aPathWhoseQueueIsFullIsNotTakenOver() async throws {
         try await trial { _ in
             let path = temporaryPath("sock")
-            let listener = try Listener(on: "unix:\(path)", backlog: 0)
+            let listener = try Listener.withRoomForOne(on: "unix:\(path)")
             let queued = try await Connection(to: "unix:\(path)")
             #expect(try await cause { try Listener(on: "unix:\(path)") } == .system(.addressInUse))
             #expect(access(path, F_OK) == 0)

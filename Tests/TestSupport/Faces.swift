@@ -97,6 +97,11 @@ package func cause<T>(_ body: () async throws -> T) async throws -> SocketError.
     }
 }
 
+/// Whether `body` was refused as what cannot be meant.
+package func isMisuse<T>(_ body: () async throws -> T) async throws -> Bool {
+    if case .misuse = try await cause(body) { true } else { false }
+}
+
 /// Bytes in which a piece that is lost, doubled or moved is seen: blocks of an odd length, repeated.
 package func pattern(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
     var state = seed &* 0x9E37_79B9_7F4A_7C15 | 1

@@ -1,5 +1,7 @@
+import SocketCore
 package import Sockets
 import Synchronization
+import SystemPackage
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -48,4 +50,13 @@ package func connectedPair(
     let listener = try Listener(on: kind.endpoint, duplex: duplex)
     let client = try await Connection(to: listener.endpoint, duplex: duplex)
     return (client, try await listener.accept(), listener)
+}
+
+extension Listener {
+    /// A listener in whose queue there is room for one client only: a backlog of 0 to the kernel, which Pier refuses.
+    package static func withRoomForOne(on endpoint: String) throws -> Listener {
+        let listener = try Listener(on: endpoint)
+        _ = try listener.waitable.use { (fd) throws(Errno) in try System.listen(fd, backlog: 0) }
+        return listener
+    }
 }

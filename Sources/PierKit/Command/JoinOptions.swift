@@ -54,7 +54,7 @@ struct JoinOptions: ParsableArguments {
             text(
                 "After how long a silence the peer's system is asked whether it is still there, over TCP; or off.",
                 "沉默多久之后，询问对方的系统是否还在（TCP）；或者写 off。")))
-    var keepAlive = TimeSpan(.seconds(60))
+    var keepAlive = PositiveSpan(.seconds(60))
 
     @Option(
         help: ArgumentHelp(
@@ -89,7 +89,7 @@ struct JoinOptions: ParsableArguments {
             stop: try goal(for: place).map { Stop($0) },
             sendsReturns: try value(of: "crlf", in: place, else: crlf, word),
             linger: (try value(of: "linger", in: place, TimeSpan.hint) ?? linger).map { $0.duration ?? .forEver },
-            keepAlive: try value(of: "keep-alive", in: place, else: keepAlive, TimeSpan.hint).duration,
+            keepAlive: try value(of: "keep-alive", in: place, else: keepAlive, PositiveSpan.hint).duration,
             grace: grace.duration, answers: answers, report: Report(reporting.form, isTraced: reporting.trace)
         ).fitting(place)
     }

@@ -94,14 +94,14 @@ struct Listen: Verb {
             text(
                 "How long nothing may come from a client or go to it, before it is a time-out; with datagrams, before it is the end; or off.",
                 "与客户端之间多久没有任何收发就算超时；数据报则算作结束；或者写 off。")))
-    var idleTimeout = TimeSpan(nil)
+    var idleTimeout = PositiveSpan(nil)
 
     func run() throws {
         let place = try parsedEndpoint(endpoint, keys: Self.keys)
         var rules = try joining.rules(for: place, answers: true)
         try checkForListening(place)
         rules.keepsInput = try value(of: "keep", in: place, else: keep, Bool.hint)
-        rules.idleTimeout = try value(of: "idle-timeout", in: place, else: idleTimeout, TimeSpan.hint).duration
+        rules.idleTimeout = try value(of: "idle-timeout", in: place, else: idleTimeout, PositiveSpan.hint).duration
         try Host(
             on: place, backlog: try queue.length(of: place),
             timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration, rules

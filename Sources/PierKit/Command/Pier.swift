@@ -78,7 +78,8 @@ public struct Pier: ParsableCommand {
     private static func sentence(for error: any Error) -> String {
         let said = message(for: error).split(separator: "\n").first.map(String.init) ?? "the command is wrong"
         let hints = [
-            TimeSpan.hint: ["--idle-timeout", "--grace", "--timeout", "--keep-alive", "--linger"],
+            TimeSpan.hint: ["--grace", "--timeout", "--linger"],
+            PositiveSpan.hint: ["--idle-timeout", "--keep-alive"],
             Source.hint: ["--source"],
             Retries.hint: ["--retry"],
             Backoff.hint: ["--backoff"],

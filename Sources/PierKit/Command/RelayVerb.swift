@@ -116,7 +116,7 @@ struct RelayVerb: Verb {
             text(
                 "How long both directions may be silent before the client and its target are reset, or a session of datagrams ends (at the latest after twice that); or off (default: off for who connects, 1m for a sender of datagrams, who has no end).",
                 "两个方向都沉默多久之后，重置客户端和它的目标，或者结束数据报的会话（最迟两倍的时间）；或者写 off（默认：连接来的客户端是 off，数据报的发送者没有结束，所以是 1m）。")))
-    var idleTimeout: TimeSpan?
+    var idleTimeout: PositiveSpan?
 
     @Option(help: ArgumentHelp(Limits.relayedSessionsHelp))
     var maxSessions: Count?
@@ -148,7 +148,7 @@ struct RelayVerb: Verb {
             text(
                 "After how long a silence either side's system is asked whether it is still there, over TCP; or off.",
                 "沉默多久之后，询问任何一边的系统是否还在（TCP）；或者写 off。")))
-    var keepAlive = TimeSpan(.seconds(60))
+    var keepAlive = PositiveSpan(.seconds(60))
 
     @OptionGroup var reporting: Reporting
 
@@ -210,7 +210,7 @@ struct RelayVerb: Verb {
                     ).value,
                     idleTimeout: try value(
                         of: "idle-timeout", in: endpoint,
-                        else: idleTimeout ?? TimeSpan(isDatagrams ? .seconds(60) : nil), TimeSpan.hint
+                        else: idleTimeout ?? PositiveSpan(isDatagrams ? .seconds(60) : nil), PositiveSpan.hint
                     ).duration,
                     linger: try value(of: "linger", in: endpoint, else: linger, TimeSpan.hint).duration ?? .forEver)
             )

@@ -110,7 +110,7 @@ struct Serve: Verb {
             text(
                 "How long a client may be silent, or not read what it is sent, before it is closed; or off.",
                 "客户端沉默或者不读取发给它的内容，多久之后被关闭；或者写 off。")))
-    var idleTimeout = TimeSpan(.seconds(300))
+    var idleTimeout = PositiveSpan(.seconds(300))
 
     @Option(help: ArgumentHelp(Limits.sessionsHelp))
     var maxSessions = Count(10_000)
@@ -178,7 +178,8 @@ struct Serve: Verb {
                         of: "max-clients", in: endpoint, else: maxClients ?? defaultMaxClients, Count.hint
                     ).value,
                     maxSessions: try value(of: "max-sessions", in: endpoint, else: maxSessions, Count.hint).value,
-                    idleTimeout: try value(of: "idle-timeout", in: endpoint, else: idleTimeout, TimeSpan.hint).duration,
+                    idleTimeout: try value(of: "idle-timeout", in: endpoint, else: idleTimeout, PositiveSpan.hint)
+                        .duration,
                     allowsRemote: allowRemoteDatagrams,
                     show: show, fileAccess: fileAccess))
         }

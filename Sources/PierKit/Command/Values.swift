@@ -37,6 +37,26 @@ struct TimeSpan: ExpressibleByArgument, Equatable {
     }
 }
 
+/// A duration above zero; or `off`. For an idle time, of which zero would end everything at once.
+struct PositiveSpan: ExpressibleByArgument, Equatable {
+    private let span: TimeSpan
+
+    init(_ duration: Duration?) { span = TimeSpan(duration) }
+
+    init?(argument: String) {
+        guard let span = TimeSpan(argument: argument), span.duration != .zero else { return nil }
+        self.span = span
+    }
+
+    /// Nil is off.
+    var duration: Duration? { span.duration }
+
+    static let hint = text(
+        "a number above 0 with its unit, such as 500ms, 2s or 5m, or off", "大于 0 的数字带单位，例如 500ms、2s 或 5m，或者 off")
+
+    var defaultValueDescription: String { span.defaultValueDescription }
+}
+
 /// A whole number above zero, strictly written.
 struct Count: ExpressibleByArgument, Equatable {
     let value: Int

@@ -88,7 +88,7 @@ let chineseSentences: [String: String] = [
     "the service manager has passed on no sockets to this process (LISTEN_FDS, LISTEN_PID)":
         "服务管理器没有把套接字交给这个进程（LISTEN_FDS、LISTEN_PID）",
     "no socket of this name was passed on; there are %": "没有交来叫这个名字的套接字；可用的有 %",
-    "backlog is a number, such as 128": "backlog 是数字，例如 128",
+    "backlog is a number above 0, such as 128": "backlog 是大于 0 的数字，例如 128",
 
     // Names.
     "no such name; check its spelling, or write an address": "没有这个名字；请检查拼写，或者直接写地址",

@@ -9,7 +9,8 @@ extension Connection {
     ///
     /// Waits while a name is resolved and while the peer's system has not answered. Where there are several addresses, of a
     /// name or of `:8520`, they are raced, each begun 250 ms after the one before it or as soon as that fails
-    /// (RFC 8305); the first that answers wins. `timeout` covers all of it; nil is as long as the system tries. Cancelling
+    /// (RFC 8305); the first that answers wins. `timeout` covers all of it; nil is as long as the system tries, and a time
+    /// below zero is refused (`.misuse`). Cancelling
     /// the task ends it at once.
     ///
     /// `source` is the address to come from, one of this machine's; with port 0 the system chooses the port. Only
@@ -33,7 +34,7 @@ extension Connection {
         to endpoint: Endpoint, from source: SocketAddress? = nil, family: AddressFamily? = nil,
         timeout: Duration? = nil, duplex: Duplex? = nil, trace: Trace? = nil
     ) async throws(SocketError) {
-        let deadline = timeout.map { Deadline.after($0) } ?? .never
+        let deadline = try endpoint.deadline(of: timeout)
         let rule = try endpoint.duplex(or: duplex)
         let addresses =
             switch try Route(to: endpoint, from: source, over: family) {
@@ -92,7 +93,7 @@ extension Connection {
         to endpoint: Endpoint, from source: SocketAddress? = nil, family: AddressFamily? = nil,
         timeout: Duration? = nil, duplex: Duplex? = nil, trace: Trace? = nil
     ) throws(SocketError) {
-        let deadline = timeout.map { Deadline.after($0) } ?? .never
+        let deadline = try endpoint.deadline(of: timeout)
         let rule = try endpoint.duplex(or: duplex)
         let route = try Route(to: endpoint, from: source, over: family)
         if let misuse = misuseOnLoop() { throw SocketError(.connect, misuse, target: "\(endpoint)") }
@@ -124,5 +125,15 @@ extension Connection {
             self.init(socket, duplex: rule)
             return
         }
+    }
+}
+
+extension Endpoint {
+    /// Until when connecting to it may last.
+    func deadline(of timeout: Duration?) throws(SocketError) -> Deadline {
+        if let wrong = SocketError.Cause.refusingNegative("timeout", timeout) {
+            throw SocketError(.connect, wrong, target: "\(self)")
+        }
+        return timeout.map { Deadline.after($0) } ?? .never
     }
 }

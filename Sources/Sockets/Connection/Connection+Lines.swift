@@ -5,10 +5,11 @@ internal import SystemPackage
 extension Connection {
     /// Receives one line without its end (LF or CR LF); nil when the peer has finished. A last line may lack its end.
     ///
-    /// Waits until the line is whole. Throws `.lineTooLong` when more than `limit` bytes come, not counting a line's end,
-    /// without one; what has come stays and can still be received. Corresponds to `recv(2)`, as often as it takes.
+    /// Waits until the line is whole. Throws `.misuse` for a limit below 1, and `.lineTooLong` when more than `limit` bytes
+    /// come, not counting a line's end, without one; what has come stays and can still be received. Corresponds to
+    /// `recv(2)`, as often as it takes.
     public func receiveLine(upTo limit: Int = 65536) async throws(SocketError) -> String? {
-        var search = LineSearch(limit: limit)
+        var search = try search(limit)
         return try line(
             try await perform(.receive, .receive, outcome: LineSearch.outcome) { (fd) throws(Errno) in
                 try attemptLine(fd, &search)
@@ -20,11 +21,16 @@ extension Connection {
     /// Blocks the thread until the line is whole. Throws as the form with `await` does. Corresponds to `recv(2)`.
     @available(*, noasync)
     public func receiveLine(upTo limit: Int = 65536) throws(SocketError) -> String? {
-        var search = LineSearch(limit: limit)
+        var search = try search(limit)
         return try line(
             try performBlocking(.receive, .receive, outcome: LineSearch.outcome) { (fd) throws(Errno) in
                 try attemptLine(fd, &search)
             }, limit)
+    }
+
+    private func search(_ limit: Int) throws(SocketError) -> LineSearch {
+        if let wrong = SocketError.Cause.refusing("the limit of a line", limit) { throw error(.receive, wrong) }
+        return LineSearch(limit: limit)
     }
 
     private func attemptLine(_ fd: CInt, _ search: inout LineSearch) throws(Errno) -> Attempt<LineSearch.Found> {

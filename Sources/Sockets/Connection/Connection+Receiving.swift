@@ -6,8 +6,9 @@ internal import SystemPackage
 
 // Each verb's attempt is written once, at the end; the two faces above it differ in how they wait.
 //
-// Who asks for nothing never comes to an attempt: it would wait where the last read is known to have left nothing, and its
-// nothing would read as the end of the stream.
+// Room for zero bytes never comes to an attempt. It would wait if the socket is known to be empty, and its zero bytes would
+// read as the end of the stream. `receive(upTo: 0)` is refused, because a loop of it never ends; `receive(exactly: 0)` gives
+// zero bytes at once, because a frame may be empty.
 
 extension Connection {
     /// The most that one `receive(upTo:)` gives, whatever it is asked for: 1 MiB.
@@ -18,9 +19,9 @@ extension Connection {
     /// Receives what has come, up to a number of bytes; nil when the peer has finished sending.
     ///
     /// Waits until at least one byte has come, the peer finishes, or the connection is closed, cancelled or out of time.
-    /// Zero bytes asked for are zero bytes got, at once. Throws `SocketError`. Corresponds to `recv(2)`.
+    /// Throws `SocketError`; `.misuse` for a count below 1. Corresponds to `recv(2)`.
     public func receive(upTo count: Int) async throws(SocketError) -> [UInt8]? {
-        guard count > 0 else { return [] }
+        guard count > 0 else { throw noRoom(count) }
         return try await perform(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
             try attemptReceive(fd, upTo: count)
         }
@@ -28,10 +29,11 @@ extension Connection {
 
     /// Receives exactly a number of bytes; nil when the peer has finished before the first of them.
     ///
-    /// Waits until all have come. Throws `.ended` when the peer finishes in between; then, as after a timeout or a
-    /// cancellation, what has come stays and is what the next receive gets. Corresponds to `recv(2)`, as often as it takes.
+    /// Waits until all have come; zero bytes are there at once. Throws `.misuse` for a count below zero, and `.ended` when
+    /// the peer finishes in between; then, as after a timeout or a cancellation, what has come stays and is what the next
+    /// receive gets. Corresponds to `recv(2)`, as often as it takes.
     public func receive(exactly count: Int) async throws(SocketError) -> [UInt8]? {
-        guard count > 0 else { return [] }
+        guard count > 0 else { return try nothing(count) }
         var gathered: [UInt8] = []
         let isWhole = try await perform(
             .receive, .receive, undo: { _ in unread.putBack(gathered[...]) }, outcome: { _ in .came(gathered.count) }
@@ -44,12 +46,12 @@ extension Connection {
     }
 
     /// Receives into the free part of a caller's buffer, without allocating; gives the number of bytes, 0 when the peer
-    /// has finished sending or the buffer is full.
+    /// has finished sending.
     ///
-    /// Waits and throws as `receive(upTo:)` does. Corresponds to `recv(2)`.
+    /// Waits and throws as `receive(upTo:)` does; `.misuse` for a buffer without room. Corresponds to `recv(2)`.
     public func receive(into buffer: inout OutputRawSpan) async throws(SocketError) -> Int {
         let free = freePart(of: &buffer)
-        guard !free.isEmpty else { return 0 }
+        guard !free.isEmpty else { throw noRoom(free.count) }
         let count = try await perform(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
             try attemptReceive(fd, into: free)
         }
@@ -62,10 +64,10 @@ extension Connection {
     /// Receives what has come, up to a number of bytes; nil when the peer has finished sending.
     ///
     /// Blocks the thread until at least one byte has come, the peer finishes, or the connection is closed or out of time.
-    /// Throws `SocketError`. Corresponds to `recv(2)`.
+    /// Throws `SocketError`; `.misuse` for a count below 1. Corresponds to `recv(2)`.
     @available(*, noasync)
     public func receive(upTo count: Int) throws(SocketError) -> [UInt8]? {
-        guard count > 0 else { return [] }
+        guard count > 0 else { throw noRoom(count) }
         return try performBlocking(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
             try attemptReceive(fd, upTo: count)
         }
@@ -76,7 +78,7 @@ extension Connection {
     /// Blocks the thread until all have come. Throws as the form with `await` does. Corresponds to `recv(2)`.
     @available(*, noasync)
     public func receive(exactly count: Int) throws(SocketError) -> [UInt8]? {
-        guard count > 0 else { return [] }
+        guard count > 0 else { return try nothing(count) }
         var gathered: [UInt8] = []
         let isWhole = try performBlocking(
             .receive, .receive, undo: { _ in unread.putBack(gathered[...]) }, outcome: { _ in .came(gathered.count) }
@@ -89,13 +91,13 @@ extension Connection {
     }
 
     /// Receives into the free part of a caller's buffer, without allocating; gives the number of bytes, 0 when the peer
-    /// has finished sending or the buffer is full.
+    /// has finished sending.
     ///
-    /// Blocks the thread and throws as `receive(upTo:)` does. Corresponds to `recv(2)`.
+    /// Blocks the thread and throws as `receive(upTo:)` does; `.misuse` for a buffer without room. Corresponds to `recv(2)`.
     @available(*, noasync)
     public func receive(into buffer: inout OutputRawSpan) throws(SocketError) -> Int {
         let free = freePart(of: &buffer)
-        guard !free.isEmpty else { return 0 }
+        guard !free.isEmpty else { throw noRoom(free.count) }
         let count = try performBlocking(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
             try attemptReceive(fd, into: free)
         }
@@ -107,6 +109,15 @@ extension Connection {
 // MARK: - The attempts
 
 extension Connection {
+    @inline(never)
+    private func noRoom(_ count: Int) -> SocketError { error(.receive, .tooSmall("the number of bytes", count)) }
+
+    @inline(never)
+    private func nothing(_ count: Int) throws(SocketError) -> [UInt8] {
+        if count == 0 { return [] }
+        throw error(.receive, .tooSmall("the number of bytes", count, least: 0))
+    }
+
     private static func outcome(_ bytes: [UInt8]?) -> Trace.Outcome { bytes.map { .came($0.count) } ?? .finished }
     private static func outcome(_ count: Int) -> Trace.Outcome { count > 0 ? .came(count) : .finished }
 

@@ -7,11 +7,11 @@ extension DatagramSocket {
     /// Answers every datagram with what `body` gives for it, and keeps nothing of its sender: for services to which each
     /// datagram says all there is to say. Who is to be remembered from one to the next has a session with `serve`.
     ///
-    /// Waits, and returns when `stopReceiving()` or `close()` is called, or when it is cancelled. Nil is no answer. An answer
-    /// leaves from the address that was asked, and with one hop less than its question had left; when that was its last, it
-    /// is not sent. So two servers of this kind cannot answer each other for ever. Answers to datagrams that came together
-    /// go together. `admits` is asked about each sender. An answer that is not sent is told to `onError` (unless it is given,
-    /// to the trace).
+    /// Waits, and returns when `stopReceiving()` or `close()` is called, or when it is cancelled, which leaves the socket
+    /// open as it does in `serve`. Nil is no answer. An answer leaves from the address that was asked, and with one hop
+    /// less than its question had left; when that was its last, it is not sent. So two servers of this kind cannot answer
+    /// each other for ever. Answers to datagrams that came together go together. `admits` is asked about each sender. An
+    /// answer that is not sent is told to `onError` (unless it is given, to the trace).
     ///
     /// `body` must not wait or compute for long: all others would wait too. Throws `SocketError` when receiving can never
     /// work again. Corresponds to `recvmmsg(2)` and `sendmmsg(2)`.

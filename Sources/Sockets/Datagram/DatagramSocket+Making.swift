@@ -73,12 +73,13 @@ extension DatagramSocket {
         timeout: Duration? = nil,
         trace: Trace? = nil
     ) async throws(SocketError) {
+        let deadline = try endpoint.deadline(of: timeout)
         let addresses =
             switch try Route(to: endpoint, by: .datagram, from: source?.ipSource, over: family) {
             case .addresses(let known): known
             case .name(let name, let port, let family):
                 try await Resolver.addresses(
-                    of: name, port: port, family: family, until: timeout.map { Deadline.after($0) } ?? .never)
+                    of: name, port: port, family: family, until: deadline)
             }
         try self.init(toOneOf: addresses, endpoint.transport, from: source, trace: trace)
     }
@@ -103,12 +104,13 @@ extension DatagramSocket {
         trace: Trace? = nil
     ) throws(SocketError) {
         if let misuse = misuseOnLoop() { throw SocketError(.connect, misuse, target: "\(endpoint)") }
+        let deadline = try endpoint.deadline(of: timeout)
         let addresses =
             switch try Route(to: endpoint, by: .datagram, from: source?.ipSource, over: family) {
             case .addresses(let known): known
             case .name(let name, let port, let family):
                 try Resolver.addressesBlocking(
-                    of: name, port: port, family: family, until: timeout.map { Deadline.after($0) } ?? .never)
+                    of: name, port: port, family: family, until: deadline)
             }
         try self.init(toOneOf: addresses, endpoint.transport, from: source, trace: trace)
     }

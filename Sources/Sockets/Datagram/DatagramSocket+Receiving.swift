@@ -12,11 +12,13 @@ extension DatagramSocket {
 
     /// Receives one datagram, with its sender. One that is longer than `count` bytes is cut, and says so.
     ///
-    /// Waits until one comes, or the socket is closed, cancelled or out of time. Throws `SocketError`; on a connected socket
+    /// Waits until one comes, or the socket is closed, cancelled or out of time. Throws `SocketError`; `.misuse` for a count
+    /// below 1; on a connected socket
     /// `Errno.connectionRefused` says that an earlier datagram found nobody there (ICMP, RFC 1122), and the socket lives on.
     /// Corresponds to `recvmmsg(2)`: what came along with it is kept for the next call.
     public func receive(upTo count: Int = .max) async throws(SocketError) -> Datagram {
-        try await perform(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
+        guard count > 0 else { throw error(.receive, .tooSmall("the number of bytes", count)) }
+        return try await perform(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
             try attemptReceive(fd, upTo: count)
         }
     }
@@ -28,7 +30,8 @@ extension DatagramSocket {
     /// Blocks the thread as the form with `await` suspends the task, and throws the same.
     @available(*, noasync)
     public func receive(upTo count: Int = .max) throws(SocketError) -> Datagram {
-        try performBlocking(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
+        guard count > 0 else { throw error(.receive, .tooSmall("the number of bytes", count)) }
+        return try performBlocking(.receive, .receive, outcome: Self.outcome) { (fd) throws(Errno) in
             try attemptReceive(fd, upTo: count)
         }
     }

@@ -11,7 +11,9 @@ extension DatagramSocket {
     /// come.
     ///
     /// Waits, and returns when `stopReceiving()` or `close()` is called and the last session's task has ended, or when it is
-    /// cancelled. A session begins with a sender's first datagram and ends when `body` returns; what it has not received
+    /// cancelled. A cancelled `serve` returns normally and leaves the socket open: the kernel goes on queueing datagrams, for
+    /// another `serve` or a `receive`. Throws `.misuse` for a `limit` or a `queue` below 1 or an `idleTimeout` that is not
+    /// above zero. A session begins with a sender's first datagram and ends when `body` returns; what it has not received
     /// then, but for that first one, begins the next. When he has been silent for `idleTimeout` (or at `limit` sessions,
     /// when he is the one that has been silent for longest), `receive` gives nil. `admits` is asked about each new sender.
     /// An error that `body` throws ends that session only, and goes to `onError` (unless it is given, to the trace).
@@ -26,6 +28,10 @@ extension DatagramSocket {
         onError: (@Sendable (DatagramSession, any Error) -> Void)? = nil,
         _ body: @escaping @Sendable (DatagramSession) async throws -> Void
     ) async throws(SocketError) {
+        let wrong =
+            SocketError.Cause.refusing("limit", limit) ?? .refusing("queue", queue)
+            ?? .refusing("idleTimeout", idleTimeout)
+        if let wrong { throw error(.receive, wrong) }
         let group: EventLoopGroup
         if let loops { group = loops } else { group = try EventLoopGroup.shared }
         // Bound to no loop yet, the socket is the first one's that waits for it.
@@ -73,7 +79,7 @@ final class DatagramServer: DatagramServing {
         self.admits = admits
         self.onError = onError
         self.body = body
-        let (sum, overflow) = max(1, limit).addingReportingOverflow(max(limit, 2 * System.mostDatagrams))
+        let (sum, overflow) = limit.addingReportingOverflow(max(limit, 2 * System.mostDatagrams))
         mostBodies = overflow ? .max : sum
     }
 

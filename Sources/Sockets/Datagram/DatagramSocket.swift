@@ -111,8 +111,9 @@ public final class DatagramSocket: Sendable {
     }
 
     /// Has a `serve` under way take no more senders, and end when each of those that it has has been silent for `silence`, or
-    /// for its idle time if that is shorter. Until then they are served as before. `serveDatagrams` ends at once, as does a
-    /// socket that nobody serves. Idempotent, and safe from any thread. Never waits.
+    /// for its idle time if that is shorter; zero or less ends them at once. Until then they are served as before.
+    /// `serveDatagrams` ends at once, as does a socket that nobody serves. Idempotent, and safe from any thread. Never
+    /// waits.
     public func finishServing(afterSilence silence: Duration) {
         if let server = server.withLock({ $0 }) { server.finish(afterSilence: silence) } else { stopReceiving() }
     }
@@ -167,7 +168,8 @@ public final class DatagramSocket: Sendable {
         set { waitable.setDeadline(newValue, .send) }
     }
 
-    /// How long any single wait may last; nil is without end. It fails with `.timedOut`.
+    /// How long any single wait may last; nil is without end. It fails with `.timedOut`, at once if the time is not above
+    /// zero.
     public var idleTimeout: Duration? {
         get { waitable.idleTimeout }
         set { waitable.idleTimeout = newValue }

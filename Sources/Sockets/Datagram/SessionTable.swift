@@ -47,7 +47,7 @@ final class SessionTable: Sendable {
 
     init(_ place: Place, limit: Int, idleTimeout: Duration?) {
         self.place = place
-        self.limit = max(1, limit)
+        self.limit = limit
         idle = Atomic(idleTimeout?.clampedNanoseconds ?? .max)
     }
 

@@ -11,9 +11,11 @@ final class Arrivals: Sendable {
     private let onFull: (@Sendable () -> Void)?
 
     init(
-        _ listener: Listener, _ loops: EventLoopGroup?, limit: Int,
+        _ listener: Listener, _ loops: EventLoopGroup?, limit: Int, idleTimeout: Duration?,
         onShortage: (@Sendable (SocketError) -> Void)?, onFull: (@Sendable () -> Void)?
     ) throws(SocketError) {
+        let wrong = SocketError.Cause.refusing("limit", limit) ?? .refusing("idleTimeout", idleTimeout)
+        if let wrong { throw listener.error(.accept, wrong) }
         self.listener = listener
         if let loops { group = loops } else { group = try EventLoopGroup.shared }
         clients = ClientCount(limit: limit, loops: group.loops.count)

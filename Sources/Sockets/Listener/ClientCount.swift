@@ -12,7 +12,7 @@ final class ClientCount: @unchecked Sendable {
     private let bell = Bell()
 
     init(limit: Int, loops: Int) {
-        self.limit = max(1, limit)
+        self.limit = limit
         self.loops = loops
         byLoop = .allocate(capacity: loops)
         for index in 0..<loops { (byLoop + index).initialize(to: Atomic(0)) }

@@ -17,6 +17,9 @@ extension Listener {
         let rule = try endpoint.duplex(or: duplex)
         var length = backlog
         if length == nil, endpoint["backlog"] != nil { length = try endpoint.backlog }
+        if let length, let wrong = SocketError.Cause.refusing("backlog", length) {
+            throw SocketError(.listen, wrong, target: "\(endpoint)")
+        }
         // All of them before any is taken.
         for descriptor in descriptors { try checkListening(descriptor) }
         var listeners: [Listener] = []

@@ -27,7 +27,8 @@ extension Listener {
         onShortage: (@Sendable (SocketError) -> Void)? = nil, onFull: (@Sendable () -> Void)? = nil,
         _ body: @escaping @Sendable (Connection) async throws -> Void
     ) async throws(SocketError) {
-        let arrivals = try Arrivals(self, loops, limit: limit, onShortage: onShortage, onFull: onFull)
+        let arrivals = try Arrivals(
+            self, loops, limit: limit, idleTimeout: idleTimeout, onShortage: onShortage, onFull: onFull)
         let server = Server(arrivals: arrivals, idleTimeout: idleTimeout, onError: onError, body: body)
         try await arrivals.whileServed { await server.run() }
     }

@@ -16,8 +16,9 @@ extension Listener {
     /// it throws, that ends the client. `onClose` is called for each client when it has been closed, as the last, with the
     /// error that ended it if there was one. `limit`, `onShortage` and `onFull` are as in `serve`.
     ///
-    /// A `body` that computes for long holds up all clients of its loop, as with `serve`. Throws `SocketError` when accepting
-    /// can never work again. Corresponds to `recv(2)` for each message.
+    /// A `body` that computes for long holds up all clients of its loop; `serve` says where to compute instead. Throws
+    /// `.misuse` for a `size` or a `limit` below 1 or an `idleTimeout` that is not above zero, and `SocketError` when
+    /// accepting can never work again. Corresponds to `recv(2)` for each message.
     @concurrent
     public func serveMessages(
         upTo size: Int = 65536, on loops: EventLoopGroup? = nil, limit: Int = .max, idleTimeout: Duration? = nil,
@@ -27,9 +28,11 @@ extension Listener {
         onShortage: (@Sendable (SocketError) -> Void)? = nil, onFull: (@Sendable () -> Void)? = nil,
         _ body: @escaping @Sendable (Connection, [UInt8]) async throws -> Void
     ) async throws(SocketError) {
-        let arrivals = try Arrivals(self, loops, limit: limit, onShortage: onShortage, onFull: onFull)
+        if let wrong = SocketError.Cause.refusing("size", size) { throw error(.receive, wrong) }
+        let arrivals = try Arrivals(
+            self, loops, limit: limit, idleTimeout: idleTimeout, onShortage: onShortage, onFull: onFull)
         let server = MessageServer(
-            arrivals: arrivals, size: max(1, size), idleTimeout: idleTimeout, onOpen: onOpen, onClose: onClose,
+            arrivals: arrivals, size: size, idleTimeout: idleTimeout, onOpen: onOpen, onClose: onClose,
             onError: onError, body: body)
         try await arrivals.whileServed { await server.run() }
     }

@@ -33,7 +33,8 @@ public final class Listener: Sendable {
     /// Never waits, so it takes addresses and `localhost`, and refuses other names: resolve them first. A Unix path gets
     /// the mode 0600 from its first moment; a path that a dead listener of this user left behind is taken over. A link is
     /// neither followed nor removed, and in a directory that everybody may write to and that has no sticky bit, a path is
-    /// refused (`Errno.notPermitted`). Throws `SocketError`. Corresponds to `socket(2)`, `bind(2)` and `listen(2)`.
+    /// refused (`Errno.notPermitted`). Throws `SocketError`; `.misuse` for a backlog below 1. Corresponds to `socket(2)`,
+    /// `bind(2)` and `listen(2)`.
     public convenience init(
         on endpoint: String, backlog: Int? = nil, duplex: Duplex? = nil, trace: Trace? = nil
     ) throws(SocketError) {
@@ -47,6 +48,9 @@ public final class Listener: Sendable {
         // All that the words alone can get wrong comes before there is anything to undo.
         let length: Int
         if let backlog { length = backlog } else { length = try endpoint.backlog }
+        if let wrong = SocketError.Cause.refusing("backlog", length) {
+            throw SocketError(.listen, wrong, target: "\(endpoint)")
+        }
         try self.init(bound: endpoint, duplex: duplex, trace: trace)
         try listen(backlog: length)
     }
@@ -92,12 +96,13 @@ public final class Listener: Sendable {
 
     /// Lets clients connect; up to `backlog` of them queue until they are accepted. May be called again with another number.
     ///
-    /// Never waits. Throws `.closed` after `close()`, and `.system` when another socket listens there. Corresponds to
-    /// `listen(2)`.
+    /// Never waits. Throws `.misuse` for a backlog below 1, `.closed` after `close()`, and `.system` when another socket
+    /// listens there. Corresponds to `listen(2)`.
     public func listen(backlog: Int = Listener.defaultBacklog) throws(SocketError) {
+        if let wrong = SocketError.Cause.refusing("backlog", backlog) { throw error(.listen, wrong) }
         do throws(Errno) {
             let done: Void? = try waitable.use { (fd) throws(Errno) in
-                try System.listen(fd, backlog: CInt(clamping: max(0, backlog)))
+                try System.listen(fd, backlog: CInt(clamping: backlog))
             }
             if done == nil { throw Errno.badFileDescriptor }
         } catch .badFileDescriptor {
@@ -158,8 +163,8 @@ extension Endpoint {
     var backlog: Int {
         get throws(SocketError) {
             guard let written = self["backlog"] else { return Listener.defaultBacklog }
-            guard let number = strictNumber(written.value.utf8), let backlog = CInt(exactly: number) else {
-                throw refused(.listen, "backlog is a number, such as 128", at: written)
+            guard let number = strictNumber(written.value.utf8), let backlog = CInt(exactly: number), backlog > 0 else {
+                throw refused(.listen, "backlog is a number above 0, such as 128", at: written)
             }
             return Int(backlog)
         }

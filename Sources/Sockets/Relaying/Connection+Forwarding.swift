@@ -18,7 +18,8 @@ extension Connection {
     /// to `recv(2)` and `send(2)`.
     @discardableResult
     public func forward(to destination: Connection, upTo size: Int = 65536) async throws(SocketError) -> UInt64 {
-        try await move(to: destination, upTo: max(1, size), counting: nil)
+        if let wrong = SocketError.Cause.refusing("size", size) { throw error(.receive, wrong) }
+        return try await move(to: destination, upTo: size, counting: nil)
     }
 
     /// What `forward` does, counting into a relay's flow too.

@@ -89,7 +89,8 @@ public final class DatagramRelay: Sendable {
 
     /// A stream joined to a connected socket; both are the relay's own from now on. When the client has finished sending,
     /// answers go on until there was none for `linger`. When neither direction has moved anything for `idleTimeout` it ends,
-    /// at the latest after twice that.
+    /// at the latest after twice that. With a `size` below 1, or an `idleTimeout` that is not above zero, both directions
+    /// fail with `.misuse` as soon as it runs.
     public convenience init(
         _ client: Connection, _ target: DatagramSocket, framing: Framing, upTo size: Int = 65536,
         idleTimeout: Duration? = nil, linger: Duration = .seconds(1), onLoss: (@Sendable (SocketError) -> Void)? = nil
@@ -109,6 +110,13 @@ public final class DatagramRelay: Sendable {
             linger: linger, onLoss)
     }
 
+    /// Why it cannot run.
+    private var refusal: SocketError? {
+        let size = (client as? FramedStream)?.size ?? (target as? FramedStream)?.size ?? 1
+        let wrong = SocketError.Cause.refusing("size", size) ?? .refusing("idleTimeout", idleTimeout)
+        return wrong.map { SocketError(.receive, $0) }
+    }
+
     /// How many datagrams are known to be lost, of both directions; with those for which a session had no room.
     public var lost: UInt64 {
         let unheld = (client as? DatagramSession)?.droppedCount ?? 0
@@ -122,6 +130,12 @@ public final class DatagramRelay: Sendable {
     /// that cuts a datagram in a stream, it is reset. When the task is cancelled all ends at once. Throws nothing: how each
     /// direction ended is in `forth` and `back`. Corresponds to `recvmmsg(2)`, `sendmmsg(2)`, `recv(2)` and `send(2)`.
     public func run() async {
+        if let wrong = refusal {
+            forth.fail(wrong)
+            back.fail(wrong)
+            target.end()
+            return client.end()
+        }
         (client as? DatagramSession)?.whenFinished { [target, linger] in
             // It may be stuck in a send to one who does not read.
             target.limitEachSend(to: max(linger, Self.patience))

@@ -9,7 +9,7 @@ internal import Synchronization
 final class FramedStream: DatagramEnd {
     let connection: Connection
     private let framing: Framing
-    private let size: Int
+    let size: Int
     /// Why what looks like the end is none, where something stands behind the connection that can fail. Waits until that can
     /// be told.
     private let breakage: (@Sendable () async -> SocketError?)?
@@ -29,7 +29,7 @@ final class FramedStream: DatagramEnd {
         self.connection = connection
         self.breakage = breakage
         self.framing = framing
-        self.size = max(1, size)
+        self.size = size
         deframer = Deframer(framing)
     }
 

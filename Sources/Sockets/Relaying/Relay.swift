@@ -60,7 +60,8 @@ public final class Relay: Sendable {
     /// A relay of two connections, which are its own from now on. It holds at most `size` bytes of each direction that have
     /// been received and cannot be sent yet, and in bulk what fits in a pipe (see `Connection.forward`). When neither
     /// direction has moved anything for `idleTimeout`, both are reset, at the latest after twice that: silence is nobody's
-    /// end. `onFinish` is told of each connection whose peer has finished, when its end has been passed on.
+    /// end. `onFinish` is told of each connection whose peer has finished, when its end has been passed on. With a `size`
+    /// below 1, or an `idleTimeout` that is not above zero, both directions fail with `.misuse` as soon as it runs.
     public convenience init(
         _ first: Connection, _ second: Connection, upTo size: Int = 65536, idleTimeout: Duration? = nil,
         onFinish: (@Sendable (Connection) -> Void)? = nil
@@ -78,7 +79,7 @@ public final class Relay: Sendable {
     ) {
         self.first = first
         self.second = second
-        self.size = max(1, size)
+        self.size = size
         self.idleTimeout = idleTimeout
         self.onFinish = onFinish
         self.breakage = breakage
@@ -96,10 +97,20 @@ public final class Relay: Sendable {
     /// comes for a program or a file that takes no more is dropped meanwhile. Corresponds to `recv(2)`, `send(2)` and
     /// `shutdown(2)`.
     public func run() async {
+        if let wrong = SocketError.Cause.refusing("size", size) ?? .refusing("idleTimeout", idleTimeout) {
+            return refuse(wrong)
+        }
         let watch = beginWatch()
         await moveBoth()
         watch?.leave(self)
         await endBoth()
+    }
+
+    @inline(never)
+    private func refuse(_ cause: SocketError.Cause) {
+        forth.fail(first.error(.receive, cause))
+        back.fail(second.error(.receive, cause))
+        cut()
     }
 
     /// The second direction has a task of its own: no child of this one, since a group takes half a kilobyte.

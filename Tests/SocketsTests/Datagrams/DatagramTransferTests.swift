@@ -247,12 +247,13 @@ struct TruncationTests {
     }
 
     @Test(arguments: DatagramKind.allCases, Face.allCases)
-    func isCutToNothingWhereNothingIsAskedFor(_ kind: DatagramKind, _ face: Face) async throws {
+    func staysWhereAReceiveOfZeroBytesIsRefused(_ kind: DatagramKind, _ face: Face) async throws {
         try await trial(over: kind) { _, client, server in
             for bytes in [[1, 2], [], [3]] as [[UInt8]] { try await client.send(bytes, by: face) }
-            let cut = try await server.receive(upTo: 0, by: face)
-            #expect(cut.bytes == [] && cut.isTruncated)
-            let empty = try await server.receive(upTo: 0, by: face)
+            for count in [0, -1] { #expect(try await isMisuse { try await server.receive(upTo: count, by: face) }) }
+            let cut = try await server.receive(upTo: 1, by: face)
+            #expect(cut.bytes == [1] && cut.isTruncated)
+            let empty = try await server.receive(upTo: 1, by: face)
             #expect(empty.bytes == [] && !empty.isTruncated)
             #expect(try await server.receive(by: face).bytes == [3])
         }
@@ -285,7 +286,7 @@ struct TruncationTests {
             if !kind.isUnix { try await sending.value }
             for number in 0..<count {
                 let bytes = pattern(number * 31, seed: UInt64(number))
-                let most = [10, 1_000_000, 600, 0, bytes.count][number % 5]
+                let most = [10, 1_000_000, 600, 1, bytes.count][number % 5]
                 let datagram = try await server.receive(upTo: most, by: face)
                 #expect(datagram.bytes == Array(bytes.prefix(most)))
                 #expect(datagram.isTruncated == (bytes.count > most))

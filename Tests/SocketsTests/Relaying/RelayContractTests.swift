@@ -23,9 +23,9 @@ import Testing
         }
     }
 
-    @Test(arguments: Runner.allCases, [0, -1, .min])
-    func aSizeOfNothingIsOneByte(_ runner: Runner, _ size: Int) async throws {
-        try await relaying(Sides(.tcp4, .tcp4), by: runner, upTo: size) { _, relayed in
+    @Test(arguments: Runner.allCases)
+    func aSizeOfOneByteIsEnough(_ runner: Runner) async throws {
+        try await relaying(Sides(.tcp4, .tcp4), by: runner, upTo: 1) { _, relayed in
             try await relayed.near.send([1, 2, 3])
             #expect(try await relayed.far.receive(exactly: 3) == [1, 2, 3])
             try relayed.near.finishSending()
