@@ -22,7 +22,7 @@ import Testing
     @Test func everyEndpointPrintsSoThatItParsesBack() throws {
         var random = SeededGenerator(seed: 8520)
         for _ in 0..<20_000 {
-            let endpoint = anyEndpoint(&random)
+            let endpoint = try anyEndpoint(&random)
             let printed = endpoint.description
             do {
                 let again = try Endpoint(printed)
@@ -57,7 +57,7 @@ import Testing
     @Test func aZoneWithoutAnInterfacePrintsSoThatItParsesBack() throws {
         // Among them those whose decimal digits begin as the escape of a percent sign does.
         for zone: UInt32 in [2, 25, 250, 251, 2512, 25_000, 4_000_000_025, .max] {
-            let endpoint = Endpoint(.ipv6(IPv6Address(high: 0xfe80 << 48, low: 1), port: 80, zone: zone))
+            let endpoint = try Endpoint(.ipv6(IPv6Address(high: 0xfe80 << 48, low: 1), port: 80, zone: zone))
             #expect(try Endpoint(endpoint.description) == endpoint, "\(endpoint)")
         }
     }
@@ -72,7 +72,7 @@ import Testing
             let address = SocketAddress.unix(try #require(UnixAddress(path: path)))
             #expect(try SocketAddress(address.description) == address, "\(path) printed as \(address)")
             for transport in [Endpoint.Transport.unix, .unixDatagram] {
-                let endpoint = Endpoint(transport, .address(address))
+                let endpoint = try Endpoint(transport, .address(address))
                 #expect(try Endpoint(endpoint.description) == endpoint, "\(path) printed as \(endpoint)")
             }
         }
@@ -90,11 +90,11 @@ import Testing
         #expect(read < 50_000)
     }
 
-    @Test func noMutationOfAnEndpointMakesTheParserTrap() {
+    @Test func noMutationOfAnEndpointMakesTheParserTrap() throws {
         var random = SeededGenerator(seed: 2)
         var read = 0
         for _ in 0..<50_000 {
-            var bytes = Array(anyEndpoint(&random).description.utf8)
+            var bytes = Array(try anyEndpoint(&random).description.utf8)
             if random.oneIn(3) { bytes += Array("?duplex=half&backlog=1".utf8) }
             for _ in 0..<Int.random(in: 1...3, using: &random) { mutate(&bytes, &random) }
             read += survives(String(decoding: bytes, as: UTF8.self)) ? 1 : 0
@@ -132,24 +132,24 @@ private func mutate(_ bytes: inout [UInt8], _ random: inout SeededGenerator) {
 
 private func isControl(_ scalar: Unicode.Scalar) -> Bool { !isSafeForTerminal(String(Character(scalar))) }
 
-private func anyEndpoint(_ random: inout SeededGenerator) -> Endpoint {
+private func anyEndpoint(_ random: inout SeededGenerator) throws -> Endpoint {
     let port = UInt16.random(in: 0...65535, using: &random)
     let ip: Endpoint.Transport = random.oneIn(2) ? .tcp : .udp
     let unix: Endpoint.Transport = random.oneIn(2) ? .unix : .unixDatagram
     switch Int.random(in: 0..<10, using: &random) {
-    case 6: return Endpoint(.descriptor, .descriptor(CInt.random(in: 0...(.max), using: &random)))
+    case 6: return try Endpoint(.descriptor, .descriptor(CInt.random(in: 0...(.max), using: &random)))
     case 7:
         let name = (0..<Int.random(in: 0...9, using: &random)).map { _ in
             Character(Unicode.Scalar(UInt8.random(in: 0x20...0x7e, using: &random)))
         }
         let plain = String(name.map { $0 == ":" ? "?" : $0 })
-        return Endpoint(.inherited, .inherited(name: plain.isEmpty ? nil : plain))
+        return try Endpoint(.inherited, .inherited(name: plain.isEmpty ? nil : plain))
     case 8:
         let scalars = (0..<Int.random(in: 1...20, using: &random)).map { _ in anyScalar(&random) }
         guard let path = Endpoint.Path(String(String.UnicodeScalarView(scalars))) else {
             preconditionFailure("no scalar is zero")
         }
-        return Endpoint(.file, .file(path))
+        return try Endpoint(.file, .file(path))
     case 9:
         let words = (0..<Int.random(in: 1...4, using: &random)).map { number in
             let scalars = (0..<Int.random(in: 0...9, using: &random)).map { _ in
@@ -159,9 +159,9 @@ private func anyEndpoint(_ random: inout SeededGenerator) -> Endpoint {
             return String(String.UnicodeScalarView(number == 0 ? ["a"] + plain : plain))
         }
         guard let command = Endpoint.Command(words) else { preconditionFailure("\(words) is no command") }
-        return Endpoint(.program, .program(command))
+        return try Endpoint(.program, .program(command))
     case 0:
-        return Endpoint(
+        return try Endpoint(
             ip, .address(.ipv4(IPv4Address(value: UInt32.random(in: 0...(.max), using: &random)), port: port)))
     case 1:
         let high = UInt64.random(in: 0...(.max), using: &random)
@@ -169,22 +169,22 @@ private func anyEndpoint(_ random: inout SeededGenerator) -> Endpoint {
         let zone =
             random.oneIn(2)
             ? 0 : UInt32.random(in: 0...(.max), using: &random) >> UInt32.random(in: 0..<32, using: &random)
-        return Endpoint(ip, .address(.ipv6(IPv6Address(high: high, low: low), port: port, zone: zone)))
-    case 2: return Endpoint(ip, .port(port))
+        return try Endpoint(ip, .address(.ipv6(IPv6Address(high: high, low: low), port: port, zone: zone)))
+    case 2: return try Endpoint(ip, .port(port))
     case 3:
         let letters = Array("abcxyz019-_")
         let labels = (0..<Int.random(in: 1...4, using: &random)).map { _ in
             String(
                 (0..<Int.random(in: 1...9, using: &random)).map { _ in letters.randomElement(using: &random) ?? "a" })
         }
-        return Endpoint(ip, .name(labels.joined(separator: ".") + ".example", port: port))
+        return try Endpoint(ip, .name(labels.joined(separator: ".") + ".example", port: port))
     default:
         let scalars = (0..<Int.random(in: 1...20, using: &random)).map { _ in anyScalar(&random) }
         let name = String(String.UnicodeScalarView(scalars))
         let address = random.oneIn(2) ? UnixAddress(path: name) : UnixAddress(abstract: name)
         // At most twenty scalars of four bytes each, and none of them zero.
         guard let address else { preconditionFailure("\(name.debugDescription) is no address") }
-        return Endpoint(unix, .address(.unix(address)))
+        return try Endpoint(unix, .address(.unix(address)))
     }
 }
 

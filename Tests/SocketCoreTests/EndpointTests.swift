@@ -27,7 +27,7 @@ import TestSupport
         text: String, transport: Endpoint.Transport, address: SocketAddress
     ) throws {
         let endpoint = try Endpoint(text)
-        #expect(endpoint == Endpoint(transport, .address(address)))
+        #expect(try endpoint == Endpoint(transport, .address(address)))
     }
 
     @Test(

@@ -72,7 +72,7 @@ extension OpenedStream {
     var peerName: String {
         switch counterpart {
         case .peer: connection.peerName
-        case .program(let program): "\(Endpoint(.program, .program(program.command)))"
+        case .program(let program): "\(Endpoint(trusting: .program, .program(program.command)))"
         case .bridge(let bridge): bridge.name
         }
     }

@@ -7,6 +7,7 @@ let chineseSentences: [String: String] = [
     "a port alone is no address; write an address before the colon": "只有端口不算地址；请在冒号前写上地址",
     "% is a name, and an address is needed here": "% 是名字，这里需要地址",
     "standard input and output have no address": "标准输入和标准输出没有地址",
+    "a % endpoint cannot have this place": "% 端点不能有这个位置",
     "a path after %:// starts with /; for a relative path write %:PATH, for an abstract name %://@NAME":
         "%:// 后面的路径要以 / 开头；相对路径写作 %:PATH，抽象名字写作 %://@NAME",
     "schemes are written in lower case: %": "方案要用小写：%",

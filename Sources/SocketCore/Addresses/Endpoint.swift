@@ -78,16 +78,10 @@ public struct Endpoint: Hashable, Sendable {
     /// Those that a file's endpoint has besides, whatever else is taken.
     static let fileKeys = ["mode"]
 
-    /// The endpoint at a place, without parameters.
-    public init(_ transport: Transport, _ place: Place) {
+    init(_ transport: Transport, _ place: Place, parameters: [Parameter]) {
         self.transport = transport
         self.place = place
-        parameters = []
-    }
-
-    /// The stream endpoint at an address.
-    public init(_ address: SocketAddress) {
-        if case .unix = address { self.init(.unix, .address(address)) } else { self.init(.tcp, .address(address)) }
+        self.parameters = parameters
     }
 
     /// Reads an endpoint, strictly.

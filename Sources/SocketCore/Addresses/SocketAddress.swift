@@ -77,7 +77,8 @@ public enum SocketAddress: Hashable, Sendable {
 }
 
 extension SocketAddress: CustomStringConvertible {
-    /// The address as it is written in an endpoint, so that it parses back.
+    /// The address as it is written in an endpoint, so that it parses back; an IPv6 address that stands for an IPv4 one comes
+    /// back as that. What only the kernel makes, an unnamed Unix socket or an abstract name with zero bytes, does not parse.
     public var description: String {
         switch self {
         case .ipv4(let address, let port): "\(address):\(port)"
@@ -180,7 +181,7 @@ private func zoneName(_ zone: UInt32) -> String {
             name.baseAddress.flatMap { if_indextoname(zone, $0) }.map { strlen($0) } ?? 0
         }
     }
-    let name = text.isEmpty ? String(zone) : percentEscaped(text[...])
+    let name = text.isEmpty ? String(zone) : percentEscaped(text[...], also: "?%&]")
     // A parser takes a leading 25 for the escape of the percent sign.
     return name.hasPrefix("25") && name != "25" ? "25" + name : name
 }

@@ -21,7 +21,7 @@ extension Bridge {
     public convenience init(
         opening path: Endpoint.Path, for mode: FileAccess, duplex: Duplex = .full, trace: Trace? = nil
     ) throws(SocketError) {
-        let name = "\(Endpoint(.file, .file(path)))"
+        let name = "\(Endpoint(trusting: .file, .file(path)))"
         let opened: BridgedDescriptor
         do throws(Errno) {
             let file = try System.open(path, for: mode.use)

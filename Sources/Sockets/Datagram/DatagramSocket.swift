@@ -63,8 +63,9 @@ public final class DatagramSocket: Sendable {
         get throws(SocketError) { try ask { (fd) throws(Errno) in try System.localAddress(fd) } }
     }
 
-    /// The endpoint that others on this machine send to.
-    public var endpoint: Endpoint { Endpoint(transport, .address(boundAddress)) }
+    /// The endpoint that others on this machine send to; `fd:` and the descriptor's number where no endpoint can name the
+    /// address, such as an unnamed socket's.
+    public var endpoint: Endpoint { Endpoint(of: waitable.rawValue, transport, at: boundAddress) }
 
     /// Connects a bound socket to one sender, where its own address allows it: the kernel refuses the datagrams of others from
     /// now on, and tells when nobody is there any more. What others sent before can still be received.

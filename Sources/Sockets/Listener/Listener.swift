@@ -113,8 +113,12 @@ public final class Listener: Sendable {
         trace?.tell(.listening(backlog: backlog), of: waitable.rawValue, address)
     }
 
-    /// The endpoint to connect to, from a program on this machine.
-    public var endpoint: Endpoint { Endpoint(address) }
+    /// The endpoint to connect to, from a program on this machine; `fd:` and the descriptor's number where no endpoint can
+    /// name the address, such as an abstract name with zero bytes.
+    public var endpoint: Endpoint {
+        let isUnix = if case .unix = address { true } else { false }
+        return Endpoint(of: waitable.rawValue, isUnix ? .unix : .tcp, at: address)
+    }
 
     /// How the socket looks to the kernel now; nil after `close()`.
     public var socketDescription: SocketDescription? {

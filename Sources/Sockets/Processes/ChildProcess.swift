@@ -69,7 +69,7 @@ public final class ChildProcess: Sendable {
             _ = consume its
             connection = Connection(ours, origin: .paired, remote: .unnamed, duplex: duplex, trace: trace)
         } catch {
-            throw SocketError(.run, .system(error), target: "\(Endpoint(.program, .program(command)))")
+            throw SocketError(.run, .system(error), target: "\(Endpoint(trusting: .program, .program(command)))")
         }
         self.command = command
         reaper = Reaper(process)
@@ -80,9 +80,11 @@ public final class ChildProcess: Sendable {
     private static func settings(for client: Connection?) -> [String] {
         guard let client else { return [] }
         var settings: [String] = []
-        if client.remoteAddress.port != nil { settings.append("PIER_PEER_ADDRESS=\(Endpoint(client.remoteAddress))") }
-        if let local = try? client.localAddress, local != .unnamed {
-            settings.append("PIER_LOCAL_ADDRESS=\(Endpoint(local))")
+        if client.remoteAddress.port != nil, let peer = try? Endpoint(client.remoteAddress) {
+            settings.append("PIER_PEER_ADDRESS=\(peer)")
+        }
+        if let local = try? client.localAddress, let endpoint = try? Endpoint(local) {
+            settings.append("PIER_LOCAL_ADDRESS=\(endpoint)")
         }
         return settings
     }

@@ -138,7 +138,7 @@ import Testing
         try await trial(over: kind) { ledger, client, server, listener in
             let program = try await run("sh -c 'echo \"$PIER_PEER_ADDRESS $PIER_LOCAL_ADDRESS\"'", for: server)
             // A Unix peer could choose what it is called.
-            let peer = kind == .unix ? "" : "\(Endpoint(server.remoteAddress))"
+            let peer = kind == .unix ? "" : "\(try Endpoint(server.remoteAddress))"
             #expect(try await program.said() == "\(peer) \(listener.endpoint)\n")
             await program.terminate()
             let other = try await run(
