@@ -7,19 +7,35 @@ public import SocketCore
 // of these tasks belongs to one of the event loops: where `body` waits, the loop's thread goes on with another client.
 //
 // The tasks are children of the one that called `serve`. So nothing outlives it, and cancelling it cancels them all.
+//
+// What runs on the loop's thread. A client's task prefers its loop as executor, and Swift runs most of what the task calls
+// there (SE-0417):
+//
+// - Stay on the loop: async functions, `@concurrent` ones too; `async let` and the children of a task group; actors
+//   without an executor of their own; `withTaskExecutorPreference(nil)`, which changes nothing.
+// - Leave it: `withTaskExecutorPreference(globalConcurrentExecutor)` and other executors; `Task` and `Task.detached`, which
+//   do not inherit the preference (and are not cancelled with the client); the main actor, and actors with an executor.
 
 extension Listener {
     /// Serves every client at once: runs `body` for each, in a task of its own on one of the event loops.
     ///
     /// Waits, and returns when the listener is closed and the last client's task has ended, or when it is cancelled, which
-    /// ends the clients' tasks too. When `body` returns, the connection is closed so that the peer gets all that was sent.
-    /// When it throws, that client's connection alone is closed, and the error goes to `onError` (unless it is given, to
-    /// the trace). At `limit` clients the others queue; without one, as many are served as there are descriptors. When
-    /// these run out the clients queue likewise, `onShortage` is told once, and accepting goes on when there are some.
-    /// `onFull` is told whenever the limit is reached.
+    /// ends the clients' tasks too. A cancelled `serve` returns normally and leaves the listener open: new clients still
+    /// connect and queue. Serve them by another `serve`, or call `close()`, which resets them. When `body` returns, the
+    /// connection is closed so that the peer gets all that was sent. When it throws, that client's connection alone is
+    /// closed, and the error goes to `onError` (unless it is given, to the trace). At `limit` clients the others queue;
+    /// without one, as many are served as there are descriptors. When these run out the clients queue likewise,
+    /// `onShortage` is told once, and accepting goes on when there are some. `onFull` is told whenever the limit is
+    /// reached. Throws `.misuse` for a `limit` below 1 or an `idleTimeout` that is not above zero, and `SocketError` when
+    /// accepting can never work again.
     ///
-    /// A `body` that computes for long holds up all clients of its loop. Let it compute elsewhere, with
-    /// `withTaskExecutorPreference(nil)` or `Task.detached`.
+    /// A `body` that computes for long, or blocks its thread, holds up all clients of its loop. Let it compute on the threads
+    /// of Swift's global pool, and come back to the loop after that (`Snippets/Computing.swift`):
+    ///
+    ///     let answer = await withTaskExecutorPreference(globalConcurrentExecutor) { await compute(question) }
+    ///
+    /// `compute` is an async function; a plain call in the closure moves too. `@concurrent` alone, an actor, and
+    /// `withTaskExecutorPreference(nil)` stay on the loop.
     @concurrent
     public func serve(
         on loops: EventLoopGroup? = nil, limit: Int = .max, idleTimeout: Duration? = nil,
