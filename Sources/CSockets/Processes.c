@@ -13,13 +13,16 @@
 #include <unistd.h>
 
 static int is_ours(const char *entry) {
-    static const char *const names[] = {"PIER_PEER_ADDRESS=", "PIER_LOCAL_ADDRESS="};
-    for (int at = 0; at < 2; at++)
+    static const char *const names[] = {
+        "PIER_PEER_ADDRESS=", "PIER_LOCAL_ADDRESS=", "LISTEN_PID=", "LISTEN_PIDFDID=", "LISTEN_FDS=", "LISTEN_FDNAMES=",
+    };
+    for (size_t at = 0; at < sizeof names / sizeof *names; at++)
         if (strncmp(entry, names[at], strlen(names[at])) == 0) return 1;
     return 0;
 }
 
-// What this process inherited, but for what it was itself told by a Pier that runs it, and the settings.
+// What this process inherited, and the settings; without what it was itself told by a Pier that runs it, or by the service
+// manager (sd_listen_fds(3)), whose sockets the program does not get.
 static char **make_environment(char *const settings[]) {
     size_t inherited = 0, added = 0, count = 0;
     while (environ && environ[inherited]) inherited++;

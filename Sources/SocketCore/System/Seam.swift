@@ -10,6 +10,8 @@ package enum SystemCall: String, Sendable, Hashable, CaseIterable {
     case read, write, poll, epollCreate, epollControl, epollWait, eventfd
     case open, fstat, dup
     case spawn, waitid, kill, pidfdOpen, pidfdSendSignal
+    /// Calls of the C library: starting a thread, and looking up a name.
+    case thread, getaddrinfo
 }
 
 /// The one seam between Pier and the kernel: what a test may do with each system call.

@@ -3,6 +3,7 @@
 #elseif canImport(Musl)
     internal import Musl
 #endif
+package import SystemPackage
 
 /// Threads for what can only be waited for by blocking one. Each has the seam of who started it.
 package enum Threads {
@@ -19,12 +20,22 @@ package enum Threads {
 
     /// Starts a detached thread; false when the system has none left. `pthread_create(3)`
     package static func start(_ name: String, _ run: @escaping @Sendable () -> Void) -> Bool {
+        (try? start(name, stack: usualStack, run)) != nil
+    }
+
+    /// The size of a stack: a thousand threads must not ask for gigabytes.
+    private static let usualStack = 256 * 1024
+
+    /// The same with another size of the stack; throws why there is no thread.
+    package static func start(
+        _ name: String, stack: Int, _ run: @escaping @Sendable () -> Void
+    ) throws(Errno) {
+        if case .fail(let errno) = Interposer.verdict(.thread, -1) { throw errno }
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
         pthread_attr_setdetachstate(&attributes, CInt(PTHREAD_CREATE_DETACHED))
-        // A thousand of them must not ask for gigabytes.
-        pthread_attr_setstacksize(&attributes, 256 * 1024)
+        pthread_attr_setstacksize(&attributes, stack)
         var thread = pthread_t()
         let body = Unmanaged.passRetained(Body(name, run))
         let code = pthread_create(
@@ -38,7 +49,8 @@ package enum Threads {
                 Interposer.$current.withValue(body.interposer) { body.run() }
                 return nil
             }, body.toOpaque())
-        if code != 0 { body.release() }
-        return code == 0
+        if code == 0 { return }
+        body.release()
+        throw Errno(rawValue: code)
     }
 }

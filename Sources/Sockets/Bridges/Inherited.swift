@@ -53,12 +53,14 @@ enum Inherited {
         return found
     }
 
-    /// What the environment says, which no other process shall take for its own: the variables are unset, and the
-    /// descriptors made close-on-exec.
+    /// What the environment says. The descriptors are made close-on-exec, so that no other process takes them.
+    ///
+    /// The variables stay: other threads may read the environment at the same time, `getaddrinfo(3)` for one, and
+    /// `unsetenv(3)` moves what they read. LISTEN_PID names this process alone, and the programs that Pier runs do not get
+    /// the variables (`csockets_spawn`).
     private static func readEnvironment() -> [(name: String, descriptor: CInt)] {
         let names = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]
         let values = names.map { name in getenv(name).map { String(cString: $0) } }
-        for name in names { unsetenv(name) }
         return passed(process: values[0], count: values[1], names: values[2], to: getpid()).filter {
             (try? System.makeCloseOnExec($0.descriptor)) != nil
         }

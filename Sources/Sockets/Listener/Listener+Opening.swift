@@ -5,7 +5,7 @@ extension Listener {
     /// passed on under the name of `systemd:`.
     ///
     /// An inherited socket is taken over, and only once. It listens already; a `backlog` in the endpoint is set anew. A
-    /// Unix path stays when it closes. For `systemd:` the variables are read once and unset (`sd_listen_fds(3)`).
+    /// Unix path stays when it closes. For `systemd:` the variables are read once (`sd_listen_fds(3)`).
     ///
     /// Never waits. Throws as `init(on:)` does, and where what was inherited is no listening stream socket.
     public static func open(

@@ -1,19 +1,17 @@
 internal import Loops
 internal import SocketCore
 internal import SystemPackage
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
 
 /// Turns names into addresses, never on a loop's thread and never on the caller's: `getaddrinfo(3)` blocks as long as it
 /// likes and cannot be told to stop.
 ///
 /// Threads are started as they are needed, up to a limit, and end when no name is left to look up. A caller that gives up
-/// leaves a look-up that has begun to end by itself.
+/// leaves a look-up that has begun to end by itself: until then it holds its thread. The limit is therefore far above what
+/// is looked up at a time, so that names without an answer do not hold up the others.
 enum Resolver {
-    private static let mostThreads = 8
+    private static let mostThreads = 256
+    /// More than other threads have: the resolver runs modules that others wrote (`nsswitch.conf(5)`).
+    private static let stack = 1 << 20
 
     private struct State {
         var waiting: [Lookup] = []
@@ -27,6 +25,8 @@ enum Resolver {
         let port: UInt16
         let family: AddressFamily?
         let bell = Bell()
+        /// The one of the caller: a thread looks up names for several callers.
+        let interposer = Interposer.current
         let result = Lock<Result<AddressList, SocketError>?>(nil)
 
         init(name: String, port: UInt16, family: AddressFamily?) {
@@ -35,7 +35,9 @@ enum Resolver {
             self.family = family
         }
 
-        fileprivate func run() { finish(lookUp(name, port, family)) }
+        fileprivate func run() {
+            finish(Interposer.$current.withValue(interposer) { lookUp(name, port, family) })
+        }
 
         fileprivate func finish(_ found: Result<AddressList, SocketError>) {
             result.withLock { $0 = found }
@@ -93,24 +95,18 @@ enum Resolver {
             return true
         }
         guard needsThread else { return lookup }
-        var thread = pthread_t()
-        let code = pthread_create(
-            &thread, nil,
-            { _ in
-                Resolver.work(); return nil
-            }, nil)
-        if code == 0 {
-            pthread_detach(thread)
-        } else {
-            // With no thread at all nobody would ever come to those who wait.
+        do throws(Errno) {
+            try Threads.start("resolver", stack: stack) { work() }
+        } catch {
+            // The other threads may be stuck for long, and without any thread all that wait would wait for ever.
             let stranded = state.withLock { state -> [Lookup] in
                 state.threads -= 1
-                guard state.threads == 0 else { return [] }
-                defer { state.waiting = [] }
-                return state.waiting
+                let left = state.waiting.filter { $0 === lookup || state.threads == 0 }
+                state.waiting.removeAll { $0 === lookup || state.threads == 0 }
+                return left
             }
             for lookup in stranded {
-                lookup.finish(.failure(SocketError(.resolve, .system(Errno(rawValue: code)), target: lookup.name)))
+                lookup.finish(.failure(SocketError(.resolve, .system(error), target: lookup.name)))
             }
         }
         return lookup
@@ -139,51 +135,34 @@ enum Resolver {
     private static func lookUp(
         _ name: String, _ port: UInt16, _ family: AddressFamily?
     ) -> Result<AddressList, SocketError> {
-        do throws(LookupFailed) {
+        do throws(System.LookupFailure) {
             return .success(try ask(name, port, family))
         } catch {
             // Not every resolver tells a name without an address of the family from no name at all.
             guard let family, (try? ask(name, port, family.other)) != nil else {
-                return .failure(failure(name, error.code))
+                return .failure(Self.error(name, error))
             }
             let reason = "it has no \(family) address, only \(family.other) ones"
             return .failure(SocketError(.resolve, .resolution(name: name, reason: reason)))
         }
     }
 
-    /// What getaddrinfo(3) says instead of addresses.
-    private struct LookupFailed: Error { let code: CInt }
-
     private static func ask(
         _ name: String, _ port: UInt16, _ family: AddressFamily?
-    ) throws(LookupFailed) -> AddressList {
-        var hints = addrinfo()
-        hints.ai_family = family.map { $0 == .ipv4 ? AF_INET : AF_INET6 } ?? AF_UNSPEC
-        hints.ai_socktype = System.kindStream
-        var list: UnsafeMutablePointer<addrinfo>?
-        let code = getaddrinfo(name, nil, &hints, &list)
-        defer { if let list { freeaddrinfo(list) } }
-        guard code == 0 else { throw LookupFailed(code: code) }
-        var found: [SocketAddress] = []
-        var entry = list
-        while let info = entry?.pointee {
-            let bytes = UnsafeRawBufferPointer(start: info.ai_addr, count: Int(info.ai_addrlen))
-            if let address = SocketAddress(kernel: bytes)?.with(port: port), !found.contains(address) {
-                found.append(address)
-            }
-            entry = info.ai_next
-        }
-        guard let addresses = AddressList(interleaving: found) else { throw LookupFailed(code: EAI_NONAME) }
+    ) throws(System.LookupFailure) -> AddressList {
+        let found = try System.addresses(of: name, port: port, family: family)
+        guard let addresses = AddressList(interleaving: found) else { throw .noSuchName }
         return addresses
     }
 
-    private static func failure(_ name: String, _ code: CInt) -> SocketError {
-        let reason =
-            switch code {
-            case EAI_NONAME: "no such name; check its spelling, or write an address"
-            case EAI_AGAIN: "no name server answered; try again later, or write an address"
-            default: String(cString: gai_strerror(code))
-            }
+    private static func error(_ name: String, _ failure: System.LookupFailure) -> SocketError {
+        let reason: String
+        switch failure {
+        case .noSuchName: reason = "no such name; check its spelling, or write an address"
+        case .noAnswer: reason = "no name server answered; try again later, or write an address"
+        case .system(let errno): return SocketError(.resolve, .system(errno), target: name)
+        case .other(let words): reason = words
+        }
         return SocketError(.resolve, .resolution(name: name, reason: reason))
     }
 }
