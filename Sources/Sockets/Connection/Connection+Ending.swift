@@ -81,6 +81,9 @@ extension Connection {
     /// Calls `body` with the descriptor, which stays open until `body` returns; nil when the connection is closed.
     package func whileOpen<R>(_ body: (CInt) -> R) -> R? { (try? waitable.use(body)) ?? nil }
 
+    /// Whether the end of the stream has been received, and was the peer's. Safe from any task.
+    var hasPeerFinished: Bool { peerHasFinished.load(ordering: .acquiring) }
+
     /// Whether this side has stopped receiving, so that the end may be its own.
     package var hasStoppedReceiving: Bool { hasStopped.load(ordering: .acquiring) }
 

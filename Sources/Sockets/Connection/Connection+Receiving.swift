@@ -135,7 +135,7 @@ extension Connection {
             waitable.isDrained = count > 0 && count < buffer.count
             if count == 0 {
                 if let breakage = breakageAtEnd(fd) { throw breakage }
-                hasPeerFinished = !hasStopped.load(ordering: .acquiring)
+                peerHasFinished.store(!hasStopped.load(ordering: .acquiring), ordering: .releasing)
             }
         }
         return result

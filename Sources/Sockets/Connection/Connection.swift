@@ -39,8 +39,8 @@ public final class Connection: Sendable {
     public let duplex: Duplex
     /// Whether this side has stopped receiving, so that an end is no word of the peer's.
     let hasStopped = Atomic<Bool>(false)
-    /// Whether the end of the stream has been received. Belongs to the holder of the receive turn.
-    @exclusivity(unchecked) nonisolated(unsafe) var hasPeerFinished = false
+    /// Whether the end of the stream has been received. The holder of the receive turn sets it; any task may read it.
+    let peerHasFinished = Atomic<Bool>(false)
     /// Whether the last message was so large that it is better received where it stays. Belongs to the holder of the receive
     /// turn.
     @exclusivity(unchecked) nonisolated(unsafe) var receivesMuch = false
