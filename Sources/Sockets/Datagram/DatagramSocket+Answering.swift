@@ -72,8 +72,8 @@ private final class DatagramAnswerer: DatagramServing {
         socket.lookAgain()
     }
 
-    /// It has no senders that it knows again.
-    func finish(afterSilence silence: Duration) { stop() }
+    /// It has no senders that it knows again. The receive under way must end too.
+    func finish(afterSilence silence: Duration) { socket.stopReceiving() }
 
     @concurrent
     func run() async -> SocketError? {

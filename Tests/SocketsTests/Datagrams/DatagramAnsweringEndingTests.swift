@@ -6,13 +6,14 @@ import Testing
 
 /// How `serveDatagrams` ends, and whom it shares a socket and a loop with.
 @Suite(.inTurn) struct DatagramAnsweringEndingTests {
-    enum Ending: String, CaseIterable { case stop, close, cancel }
+    enum Ending: String, CaseIterable { case stop, close, cancel, finish }
 
     private func end(_ server: DatagramSocket, _ serving: Task<Void, any Error>, by ending: Ending) {
         switch ending {
         case .stop: server.stopReceiving()
         case .close: server.close()
         case .cancel: serving.cancel()
+        case .finish: server.finishServing(afterSilence: .seconds(3_600))
         }
     }
 
