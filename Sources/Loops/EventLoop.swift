@@ -117,7 +117,10 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     }
 
     /// Whether the loop has been closed; nothing can wait in it any more.
-    package var isClosed: Bool { isClosing.load(ordering: .acquiring) }
+    package var isClosed: Bool {
+        // As the write, because a wait looks at it after its waiter is in the word (see Side.swift).
+        isClosing.load(ordering: .sequentiallyConsistent)
+    }
 
     /// Ends the turn of the jobs with the one that runs now: it has done much without a wait, and others may have been
     /// waiting for their sockets meanwhile. On the loop's thread.

@@ -143,6 +143,58 @@ import Testing
         }
     }
 
+    @Test(arguments: [true, false]) func aChangeThatFindsNoWaiterNeitherEndsTheNextWaitNorTakesReadiness(
+        isBlocking: Bool
+    ) async throws {
+        try await withLoop { loop in
+            let pair = try WaitablePair()
+            defer { pair.close() }
+            let waitable = pair.waitable
+            waitable.adopt(loop)
+            let waits: @Sendable () async throws -> Wake = {
+                isBlocking
+                    ? try await onThread { try waitable.waitOnceBlocking() } : try await waitable.waitOnce()
+            }
+            waitable.recheck()
+            waitable.setDeadline(.after(.milliseconds(20)), .receive)
+            #expect(try await within { try await waits() } == .recheck)
+            #expect(waitable.hasTimedOut(.receive))
+            waitable.setDeadline(.never, .receive)
+            for _ in 0..<3 {
+                // Both in the word, in either order.
+                waitable.recheck()
+                waitable.retry(.receive)
+                waitable.recheck()
+                #expect(try await within { try await waits() } == .ready)
+            }
+            let waiting = Task { try await waits() }
+            try await eventually { waitable.tryTakeTurnBriefly(.receive) == .busy }
+            waitable.retry(.receive)
+            #expect(try await within { try await waiting.value } == .ready)
+        }
+    }
+
+    @Test func aCancellationBeforeTheWaitEndsIt() async throws {
+        try await withLoop { loop in
+            let pair = try WaitablePair()
+            defer { pair.close() }
+            let waitable = pair.waitable
+            for round in 0..<200 {
+                // Off the loop, so that the cancellation comes at any moment of the wait's beginning.
+                let waiting = Task { try await waitable.waitOnce() }
+                for _ in 0..<round { await Task.yield() }
+                waiting.cancel()
+                #expect(try await within { try await waiting.value } == .recheck)
+                #expect(waitable.tryTakeTurn(.receive) == .mine)
+                let queueing = Task { try await waitable.waitForTurn(.receive, for: .receive) }
+                for _ in 0..<round { await Task.yield() }
+                queueing.cancel()
+                #expect(try await within { try await queueing.value } == .recheck)
+                waitable.giveTurn(.receive)
+            }
+        }
+    }
+
     @Test func aThreadIsWokenWhenTheSocketIsReady() async throws {
         let pair = try WaitablePair()
         defer { pair.close() }

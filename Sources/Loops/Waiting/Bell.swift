@@ -17,7 +17,7 @@ package final class Bell: Sendable {
 
     /// Ends the wait under way, or else the next one.
     package func ring() {
-        side.signalReady()
+        side.ring()
     }
 
     /// Suspends the task until the bell rings or the time has come; true when it rang.
@@ -38,7 +38,7 @@ package final class Bell: Sendable {
             let wake = await withTaskCancellationHandler {
                 await suspend(until: deadline, alarm)
             } onCancel: {
-                side.signalRecheck()
+                side.signalChange()
             }
             if wake == .ready { return true }
         }
@@ -63,7 +63,7 @@ package final class Bell: Sendable {
                 outcome = try parker.park(on: nil, .receive, until: deadline.nanoseconds)
             } catch {
                 // Left behind, it would take a later ring, after its thread has gone.
-                if !side.takeBack(waiter), parker.awaitUnpark() == .ready { side.signalReady() }
+                if !side.takeBack(waiter), parker.awaitUnpark() == .ready { side.ring() }
                 throw error
             }
             switch outcome {

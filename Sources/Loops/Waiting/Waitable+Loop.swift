@@ -35,7 +35,7 @@ extension Waitable {
         guard before & Self.registered == 0 else { return }
         // The caller has a turn, so the descriptor is open now. The loop may come to it later, and looks again.
         if loop.isCurrent { return enter(loop) }
-        if !loop.execute({ self.enter(loop) }) { recheck() }
+        if !loop.execute({ self.enter(loop) }) { wakeToRecheck() }
     }
 
     /// On the loop's thread.
@@ -50,7 +50,7 @@ extension Waitable {
             registrationError.store(error.rawValue, ordering: .sequentiallyConsistent)
             loop.local.pointee.registry.remove(slot)
             slot = .max
-            return recheck()
+            return wakeToRecheck()
         }
         // A wait that began meanwhile could not arm what was not yet registered.
         let next = fire(now: 0)
@@ -80,16 +80,24 @@ extension Waitable {
     /// The loop ends: whoever waits finds it closed.
     func loopClosed() {
         extras?.turns.wakeAll(nil)
-        recheck()
+        wakeToRecheck()
     }
 
     /// Has the one that waits in a direction, or will wait next, try again: something happened of which no event may tell.
     package func retry(_ direction: Direction) {
-        side(direction) { $0.signalReady() }
+        side(direction) { $0.ring() }
     }
 
-    /// Has those who wait look at all that can end a wait.
+    /// Has those who wait look at all that can end a wait; those who are about to wait see what the caller wrote before, or
+    /// caused, such as a task's cancellation.
     package func recheck() {
+        receiving.signalChange()
+        sending.signalChange()
+    }
+
+    /// Has those who wait look at all that can end a wait. For a change of an atomic that the waits, too, access with
+    /// sequential consistency: it costs no write where there is no waiter.
+    func wakeToRecheck() {
         receiving.signalRecheck()
         sending.signalRecheck()
     }

@@ -14,7 +14,7 @@ extension Waitable {
         await withTaskCancellationHandler {
             await Waiter.suspend { waiter in park(waiter, direction) }
         } onCancel: {
-            side(direction) { $0.signalRecheck() }
+            side(direction) { $0.signalChange() }
         }
     }
 
@@ -30,7 +30,8 @@ extension Waitable {
         let end = waitEnd(direction)
         side(direction) { $0.waitUntil.store(end, ordering: .releasing) }
         guard side(direction, { $0.install(waiter) }) else { return .ready }
-        // What changed before the waiter was in its word found nobody to wake; what changes now does.
+        // What changed before the waiter was in its word found nobody to wake; what changes now does. A cancellation that
+        // this read misses finds the waiter, because it changes the word (see Side.swift).
         let isOver =
             isClosed || task.isCancelled || failure != nil || isLoopClosed || deadline(direction).nanoseconds < end
         if isOver {

@@ -150,9 +150,12 @@ package final class Waitable: Timed, @unchecked Sendable {
         }
     }
 
-    /// Takes an entry out of the queue and wakes it, if it still stands there.
+    /// Takes an entry out of the queue and wakes it, if it is still in the queue.
+    ///
+    /// The queue is made here if need be: a task that is about to join it then finds this one, and its lock orders what the
+    /// caller wrote before, such as a cancellation, ahead of the task's look.
     func leaveQueue(_ id: UInt64) {
-        extras?.turns.leave(id)
+        needExtras().turns.leave(id)
     }
 
     /// Keeps the descriptor open for as long as `body` runs; nil when it is closed.
@@ -190,11 +193,12 @@ package final class Waitable: Timed, @unchecked Sendable {
     /// for the call that closed it.
     @discardableResult
     package func close() -> Bool {
-        let before = state.bitwiseOr(Self.closed, ordering: .acquiringAndReleasing).oldValue
+        // Sequentially consistent, as all that a wait looks at after its waiter is in the word (see Side.swift).
+        let before = state.bitwiseOr(Self.closed, ordering: .sequentiallyConsistent).oldValue
         guard before & Self.closed == 0 else { return false }
         // Those who queue first: a holder who is woken gives its turn on, and that of a closed socket is nobody's.
         extras?.turns.wakeAll(nil)
-        recheck()
+        wakeToRecheck()
         closeIfLast(before | Self.closed)
         return true
     }
