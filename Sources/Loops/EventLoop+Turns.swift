@@ -107,12 +107,17 @@ extension EventLoop {
     ///
     /// Blocks the thread until the loop's jobs have run out; a second call returns at once. Called on the loop's own thread
     /// it cannot join; the thread then ends by itself. Corresponds to `pthread_join(3)`.
-    public func close() {
+    public func close() { endThread(joins: !isCurrent) }
+
+    /// Ends the loop as `close()` does, and does not wait for that: its thread ends by itself.
+    func letGo() { endThread(joins: false) }
+
+    private func endThread(joins: Bool) {
         isClosing.store(true, ordering: .sequentiallyConsistent)
         writeAlarm()
         guard !isJoined.exchange(true, ordering: .acquiringAndReleasing) else { return }
         let thread = pthread_t(self.thread.load(ordering: .acquiring))
-        if isCurrent { pthread_detach(thread) } else { pthread_join(thread, nil) }
+        if joins { pthread_join(thread, nil) } else { pthread_detach(thread) }
     }
 
     /// The last turns: everything that waits is woken (and sees that the loop is closed), and jobs run until none is left.

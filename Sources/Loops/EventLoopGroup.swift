@@ -3,6 +3,10 @@ public import SocketCore
 internal import Synchronization
 
 /// Some event loops that share the work: a server hands its clients to them evenly.
+///
+/// `close()` ends the loops and waits for their threads. A group that is let go without a close ends them too, as a safety
+/// net, and does not wait: whatever still waits in them then fails with `.closed`. So keep the group for as long as its loops
+/// are needed.
 public final class EventLoopGroup: Sendable {
     /// The loops, in the order they were started.
     public let loops: [EventLoop]
@@ -54,6 +58,9 @@ public final class EventLoopGroup: Sendable {
         }
         loops = started
     }
+
+    // The last reference may go anywhere, also in a job of one of the loops: so nothing is joined here.
+    deinit { for loop in loops { loop.letGo() } }
 
     /// The loop whose turn it is, all in turn.
     public func next() -> EventLoop {

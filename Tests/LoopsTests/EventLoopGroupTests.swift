@@ -34,6 +34,69 @@ import Testing
         for index in 0..<2 { try await eventually { threadCount(named: "\(name)-\(index)") == 0 } }
     }
 
+    @Test func groupsThatAreLetGoLeaveNoThreadAndNoDescriptor() async throws {
+        let name = uniqueName()
+        try await audited { ledger in
+            for _ in 0..<20 { _ = try EventLoopGroup(loops: 2, name: name) }
+            try await eventually(patience, "the end of the threads") {
+                threadCount(named: "\(name)-0") + threadCount(named: "\(name)-1") == 0
+            }
+            try await eventually(patience, "closing every descriptor") { ledger.open.isEmpty }
+        }
+    }
+
+    @Test func whatWaitsInAGroupThatIsLetGoEnds() async throws {
+        let name = uniqueName()
+        try await audited { _ in
+            var group: EventLoopGroup? = try EventLoopGroup(loops: 2, name: name)
+            let loops = try #require(group).loops
+            let pairs = try loops.map { _ in try WaitablePair() }
+            let waiting = zip(loops, pairs).map { loop, pair in
+                (
+                    Task(executorPreference: loop) { try await pair.waitable.waitOnce() },
+                    Task(executorPreference: loop) { await cause { try await EventLoop.sleep(for: .seconds(3_600)) } }
+                )
+            }
+            for loop in loops { await loop.hasTurned() }
+            group = nil
+            for (wait, sleep) in waiting {
+                #expect(try await within { try await wait.value } == .recheck)
+                #expect(try await within { await sleep.value } == .closed)
+            }
+            for pair in pairs {
+                #expect(pair.waitable.isLoopClosed)
+                pair.close()
+            }
+            try await eventually { threadCount(named: "\(name)-0") + threadCount(named: "\(name)-1") == 0 }
+        }
+    }
+
+    /// The last reference goes in a job of the group's own loop, which cannot wait for its own end or for the other loop.
+    @Test func aGroupCanBeLetGoByAJobOfItsOwn() async throws {
+        let name = uniqueName()
+        try await audited { _ in
+            let gate = Bell()
+            let ended = try startTaskThatLetsGo(name, gate)
+            gate.ring()
+            #expect(try await within { await ended.value })
+            try await eventually { threadCount(named: "\(name)-0") + threadCount(named: "\(name)-1") == 0 }
+        }
+    }
+
+    /// A task may outlive the group whose loop it prefers; then it comes to its end in the global pool.
+    @Test func aTaskOutlivesTheGroupThatItRanOn() async throws {
+        let name = uniqueName()
+        try await audited { _ in
+            for _ in 0..<50 {
+                let gate = Bell()
+                let task = try await startTask(name, gate)
+                try await eventually { threadCount(named: "\(name)-0") == 0 }
+                gate.ring()
+                #expect(try await within { try await task.value })
+            }
+        }
+    }
+
     @Test func aScopedGroupRunsItsBodyOnItsFirstLoopAndEndsWithIt() async throws {
         try await audited { _ in
             let loops = try await within {
@@ -107,5 +170,30 @@ import Testing
             _ = try EventLoopGroup.shared
             #expect(ledger.open.isEmpty)
         }
+    }
+}
+
+/// A task on a group's first loop that holds the last reference to the group until the gate is rung.
+private func startTaskThatLetsGo(_ name: String, _ gate: Bell) throws -> Task<Bool, Never> {
+    let group = try EventLoopGroup(loops: 2, name: name)
+    return Task(executorPreference: group.loops[0]) {
+        var held: EventLoopGroup? = group
+        _ = try? await gate.wait(until: .never, .sleep)
+        held = nil
+        await Task.yield()
+        return held == nil
+    }
+}
+
+/// A task that prefers the loop of a group to which nothing refers.
+private func startTask(_ name: String, _ gate: Bell) async throws -> Task<Bool, any Error> {
+    let group = try EventLoopGroup(loops: 1, name: name)
+    // A thread names itself, so only one that had its name is gone when there is none.
+    try await eventually { threadCount(named: "\(name)-0") == 1 }
+    defer { withExtendedLifetime(group) {} }
+    return Task(executorPreference: group.loops[0]) {
+        let hasRung = try await gate.wait(until: .never, .sleep)
+        await Task.yield()
+        return hasRung && EventLoop.current == nil
     }
 }

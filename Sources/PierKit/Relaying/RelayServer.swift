@@ -82,7 +82,7 @@ final class RelayServer: Sendable {
         let works = entrances.withLock { $0 }.map { entrance -> @Sendable () async -> SocketError? in
             { [self] in await serve(entrance, on: group) }
         }
-        Together.start(works, on: group.loops[0]) { [self] error in
+        Together.start(works, on: group) { [self] error in
             course.ended(error.map { Failure($0) } ?? failure.withLock { $0 })
         }
     }

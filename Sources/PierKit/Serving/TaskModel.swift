@@ -145,6 +145,6 @@ struct TaskModel {
                 return nil
             }
         }
-        Together.start(works, on: group.loops[0], ended: ended)
+        Together.start(works, on: group, ended: ended)
     }
 }

@@ -34,6 +34,8 @@ extension DatagramSocket {
     ) async throws(SocketError) {
         let group: EventLoopGroup
         if let loops { group = loops } else { group = try EventLoopGroup.shared }
+        // Its loops end with the last reference to it.
+        defer { withExtendedLifetime(group) {} }
         // Bound to no loop yet, the socket is the first one's that waits for it.
         let loop = waitable.loop ?? group.next()
         let server = DatagramAnswerer(
