@@ -133,6 +133,10 @@ extension EventLoop {
             // In turns here too: a task that yields may be waiting for what another thread hands in.
             runJobs(atMost: Self.jobsPerTurn)
         }
+        // The heap keeps no owner alive. It is emptied and closed while owners still can take themselves out: what they push
+        // now keeps them alive until it has run. A push that is refused would leave a freed owner in the heap.
+        while let due = local.pointee.timers.popDue(now: .max) { _ = due.fire(now: .max) }
+        local.pointee.timers.close()
         // Later pushes are refused from here on. Those that came before it are handed on.
         var jobs: [UnownedJob] = []
         remote.drain(closing: true) { work in
@@ -142,7 +146,6 @@ extension EventLoop {
             }
         }
         for waitable in local.pointee.registry.removeAll() { waitable.loopClosed() }
-        while let due = local.pointee.timers.popDue(now: .max) { _ = due.fire(now: .max) }
         jobs += local.pointee.jobs
         local.pointee.jobs.removeAll()
         csockets_set_current_loop(nil)

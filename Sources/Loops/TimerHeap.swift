@@ -25,14 +25,19 @@ struct TimerHeap {
     }
 
     private var entries: [Entry] = []
+    private var isClosed = false
 
     /// The earliest moment; `.max` when there is none.
     var next: UInt64 { entries.first?.deadline ?? .max }
 
     /// Sees to it that `owner` is looked at by `deadline`. An entry that is earlier stays: it fires, finds that it is too
     /// early, and is put where it belongs then. So a deadline that moves with every message costs nothing.
-    mutating func arm(_ owner: Timed, at deadline: UInt64) {
-        if owner.armedAt <= deadline { return }
+    ///
+    /// False when the heap is closed: nothing will look at the owner.
+    @discardableResult
+    mutating func arm(_ owner: Timed, at deadline: UInt64) -> Bool {
+        if owner.armedAt <= deadline { return true }
+        if isClosed { return false }
         owner.armedAt = deadline
         let index = Int(owner.heapIndex)
         if index < 0 {
@@ -43,6 +48,13 @@ struct TimerHeap {
             entries[index].deadline = deadline
             siftUp(index)
         }
+        return true
+    }
+
+    /// Takes nothing in any more. The heap keeps no owner alive, so it must be empty before its loop stops taking owners out.
+    mutating func close() {
+        assert(entries.isEmpty, "an owner is left in the heap")
+        isClosed = true
     }
 
     mutating func disarm(_ owner: Timed) {

@@ -117,7 +117,10 @@ private final class Alarm: Timed, @unchecked Sendable {
 
     /// False when the loop has ended.
     func arm(at deadline: Deadline) -> Bool {
-        loop.execute { self.loop.local.pointee.timers.arm(self, at: deadline.nanoseconds) }
+        loop.execute {
+            // In a loop that is about to end nothing would fire.
+            if !self.loop.local.pointee.timers.arm(self, at: deadline.nanoseconds) { self.bell.recheck() }
+        }
     }
 
     /// The heap does not keep what stands in it: out of it before the last reference, the action's, goes.
