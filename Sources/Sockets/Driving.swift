@@ -87,7 +87,7 @@ extension DrivenSocket {
                     let wake =
                         waitable.isServed(by: RunningTask.current)
                         ? await suspended { waitable.park($0, awaited) } : await waitable.wait(for: awaited)
-                    if wake == .recheck { try recheck(operation, awaited, waited) }
+                    if wake != .ready { try recheck(operation, awaited, waited, wake) }
                 } catch {
                     undo(error)
                     throw error
@@ -155,10 +155,12 @@ extension DrivenSocket {
     /// Why a wait ended though nothing was ready; returns when it is to be taken up again.
     @inline(never)
     func recheck(
-        _ operation: SocketError.Operation, _ direction: Direction, _ waited: UInt64
+        _ operation: SocketError.Operation, _ direction: Direction, _ waited: UInt64, _ wake: Wake = .recheck
     ) throws(SocketError) {
         let cause: SocketError.Cause
-        if waitable.isClosed || waitable.isLoopClosed || hasEnded(direction) {
+        if wake == .refused {
+            cause = .twoWaits
+        } else if waitable.isClosed || waitable.isLoopClosed || hasEnded(direction) {
             cause = .closed
         } else if let failure = waitable.failure {
             cause = .system(failure)
@@ -250,7 +252,7 @@ extension DrivenSocket {
         } catch {
             throw failed(operation, error, waited)
         }
-        if wake == .recheck { try recheck(operation, direction, waited) }
+        if wake != .ready { try recheck(operation, direction, waited, wake) }
     }
 
     private func queueBlocking(

@@ -9,7 +9,7 @@ package import SystemPackage
 
 /// What one task or thread waits for when it is no socket: that another rings, or that a time comes.
 ///
-/// A ring while nobody waits ends the next wait. One waiter at a time.
+/// A ring while nobody waits ends the next wait. One waiter at a time: a second one is refused.
 package final class Bell: Sendable {
     private let side = Side()
 
@@ -40,23 +40,34 @@ package final class Bell: Sendable {
             } onCancel: {
                 side.signalChange()
             }
+            if wake == .refused { throw SocketError(operation, .twoWaits) }
             if wake == .ready { return true }
         }
     }
 
     private func suspend(until deadline: Deadline, _ alarm: Alarm?) async -> Wake {
         await Waiter.suspend { waiter in
-            guard side.install(waiter) else { return waiter.resume(.ready) }
+            switch side.install(waiter) {
+            case .waits: break
+            case .wasReady: return waiter.resume(.ready)
+            case .occupied: return waiter.resume(.refused)
+            }
             let isArmed = alarm?.arm(at: deadline) ?? true
             if Task.isCancelled || !isArmed { side.signalRecheck() }
         }
     }
 
     /// Blocks the thread until the bell rings or the time has come; true when it rang.
+    ///
+    /// Throws `EALREADY` when another waits for it.
     package func waitBlocking(until deadline: Deadline) throws(Errno) -> Bool {
         let parker = try Parker.current()
         let waiter = Waiter(parker)
-        guard side.install(waiter) else { return true }
+        switch side.install(waiter) {
+        case .waits: break
+        case .wasReady: return true
+        case .occupied: throw .alreadyInProcess
+        }
         while true {
             let outcome: Parker.Outcome
             do throws(Errno) {
@@ -101,6 +112,11 @@ package final class Bell: Sendable {
     fileprivate func recheck() {
         side.signalRecheck()
     }
+}
+
+extension SocketError.Cause {
+    /// That a wait was refused because another one is under way where only one can be.
+    package static var twoWaits: Self { .misuse("another wait is under way in this direction") }
 }
 
 /// What stands in a loop's heap for one wait for a bell.

@@ -50,18 +50,26 @@ struct Side: ~Copyable {
         return false
     }
 
-    /// Puts a waiter in; false when readiness was remembered, which is thereby used up.
-    ///
-    /// The caller then looks at everything that may end the wait.
-    func install(_ waiter: Waiter) -> Bool {
+    /// What came of putting a waiter in.
+    enum Installed {
+        /// It is in the word. The caller then looks at everything that may end the wait.
+        case waits
+        /// Readiness was remembered, and is used up by this.
+        case wasReady
+        /// Another waiter is in the word: two have the direction's turn, which is a fault of the library's own.
+        case occupied
+    }
+
+    /// Puts a waiter in, unless the wait is over or the word has a waiter.
+    func install(_ waiter: Waiter) -> Installed {
         while true {
             let (done, found) = word.compareExchange(
                 expected: Self.idle, desired: waiter.word, ordering: .sequentiallyConsistent)
-            if done { return true }
-            assert(!Self.isWaiter(found), "two waiters in one direction")
+            if done { return .waits }
+            if Self.isWaiter(found) { return .occupied }
             // A mark is used up too: this acquires what was written before it.
             let taken = word.compareExchange(expected: found, desired: Self.idle, ordering: .acquiringAndReleasing)
-            if taken.exchanged, found & Self.ready != 0 { return false }
+            if taken.exchanged, found & Self.ready != 0 { return .wasReady }
         }
     }
 

@@ -25,17 +25,26 @@ extension Waitable {
         defer { for socket in sockets { socket.takeDown(bell, direction) } }
         for socket in sockets {
             try socket.register()
-            socket.hang(bell, direction)
+            guard socket.hang(bell, direction) else { throw SocketError(operation, .twoWaits) }
         }
         _ = try await bell.wait(until: deadline, operation)
     }
 
-    /// Has the bell rung at what would wake a waiter of the direction.
-    private func hang(_ bell: Bell, _ direction: Direction) {
+    /// Has the bell rung at what would wake a waiter of the direction; false when another waits there.
+    private func hang(_ bell: Bell, _ direction: Direction) -> Bool {
         let waiter = Waiter(bell)
-        guard side(direction, { $0.install(waiter) }) else { return waiter.resume(.ready) }
+        switch side(direction, { $0.install(waiter) }) {
+        case .waits: break
+        case .wasReady:
+            waiter.resume(.ready)
+            return true
+        case .occupied:
+            waiter.releaseBell()
+            return false
+        }
         // What changed before the bell hung there found nobody to wake.
         if failure != nil || isLoopClosed { bell.ring() }
+        return true
     }
 
     private func takeDown(_ bell: Bell, _ direction: Direction) {

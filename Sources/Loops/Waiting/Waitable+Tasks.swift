@@ -29,7 +29,11 @@ extension Waitable {
     package func park(_ waiter: Waiter, _ direction: Direction, of task: RunningTask) -> Wake? {
         let end = waitEnd(direction)
         side(direction) { $0.waitUntil.store(end, ordering: .releasing) }
-        guard side(direction, { $0.install(waiter) }) else { return .ready }
+        switch side(direction, { $0.install(waiter) }) {
+        case .waits: break
+        case .wasReady: return .ready
+        case .occupied: return .refused
+        }
         // What changed before the waiter was in its word found nobody to wake; what changes now does. A cancellation that
         // this read misses finds the waiter, because it changes the word (see Side.swift).
         let isOver =

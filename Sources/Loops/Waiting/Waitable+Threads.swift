@@ -11,7 +11,11 @@ extension Waitable {
         let waiter = Waiter(parker)
         let end = waitEnd(direction)
         side(direction) { $0.waitUntil.store(end, ordering: .releasing) }
-        guard side(direction, { $0.install(waiter) }) else { return .ready }
+        switch side(direction, { $0.install(waiter) }) {
+        case .waits: break
+        case .wasReady: return .ready
+        case .occupied: return .refused
+        }
         if isClosed || deadline(direction).nanoseconds < end {
             return side(direction) { $0.takeBack(waiter) } ? .recheck : parker.awaitUnpark()
         }

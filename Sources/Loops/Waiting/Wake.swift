@@ -5,8 +5,10 @@ package enum Wake: UInt8, Sendable {
     case ready
     /// Something else changed (a close, a deadline, a cancellation): look at all of these, then try again.
     case recheck
+    /// There was no wait, because another one is under way in the same direction.
+    case refused
 
-    /// What a function of C's kind was told.
+    /// What a function of C's kind was told. A waiter that is in no word is never told of.
     package init(told word: RawValue) { self = word == Wake.ready.rawValue ? .ready : .recheck }
 }
 

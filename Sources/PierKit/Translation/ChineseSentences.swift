@@ -108,6 +108,7 @@ let chineseSentences: [String: String] = [
     "the datagram had no hop left": "数据报的跳数用完了",
     "a datagram with a line's end in it is no line": "含有行尾的数据报不能作为一行",
     "an empty datagram is nothing in a stream without framing": "没有分界的字节流里，空的数据报等于没有",
+    "another wait is under way in this direction": "这个方向上已经有一个等待在进行",
     "this connection is for sending only": "这个连接只用来发送",
     "this connection is for receiving only": "这个连接只用来接收",
 ]

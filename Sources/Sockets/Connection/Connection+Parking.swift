@@ -65,7 +65,7 @@ extension Connection {
         }
         while true {
             if let woken = wake {
-                if woken == .recheck { try recheck(.receive, .receive, waited) }
+                if woken != .ready { try recheck(.receive, .receive, waited, woken) }
                 waitable.isDrained = false
             }
             let result: Attempt<[UInt8]?>

@@ -166,6 +166,7 @@ final class Transfer: @unchecked Sendable {
                 case .over: return .changed(.send)
                 case .wait(let direction):
                     guard let wake = park(direction) else { return nil }
+                    if wake == .refused { return .failed(direction, .alreadyInProcess) }
                     if wake == .recheck { return .changed(direction) }
                     if direction == .receive { from.isDrained = false }
                 }
