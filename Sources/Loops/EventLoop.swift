@@ -65,6 +65,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Throws `SocketError` when the system has no descriptor or no thread left. Corresponds to `epoll_create1(2)`,
     /// `eventfd(2)` and `pthread_create(3)`.
     package init(name: String, preempts: Bool = true, isCounted: Bool = true) throws(SocketError) {
+        RuntimeLayout.check()
         self.name = name
         self.preempts = preempts
         interposer = isCounted ? Interposer.current : nil

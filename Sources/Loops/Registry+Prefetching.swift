@@ -12,8 +12,6 @@ internal import CSockets
 extension Registry {
     /// With fewer sockets than this all of it stays in the caches.
     private static let fewSockets = 256
-    /// Where a task, in the Swift runtime, keeps the address of the frame that it will go on with.
-    private static let frameOffset = 64
 
     /// Fetches what the events after one will need.
     @inline(__always)
@@ -37,13 +35,12 @@ extension Registry {
             }
         }
         if index + 1 < count, let task = waitingTask(events[index + 1].data.u64) {
-            let frame = task.load(fromByteOffset: Self.frameOffset, as: UInt.self)
-            csockets_prefetch(UnsafeRawPointer(bitPattern: frame &- 320), 768)
+            RuntimeLayout.prefetchFrame(of: task)
         }
     }
 
-    /// The task that waits to receive, if it is the one that `serve` runs for the socket. Safety: that one goes on, and ends,
-    /// on this thread only.
+    /// The task that waits to receive, if it is the one that `serve` runs for the socket: a continuation without a box is its
+    /// task's address (see RuntimeLayout.swift). Safety: that task goes on, and ends, on this thread only.
     private func waitingTask(_ tag: UInt64) -> UnsafeRawPointer? {
         guard let socket = socket(tag)?.takeUnretainedValue() else { return nil }
         let task = socket.receiving.peek

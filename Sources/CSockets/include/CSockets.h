@@ -73,6 +73,9 @@ static inline void csockets_prefetch(const void *address, int bytes) {
 void *csockets_current_task(void);
 int csockets_is_cancelled(void *task);
 
+/// Copies memory of this process by way of a pipe: an address that cannot be read is an error (EFAULT) and no fault. 0 or -1.
+int csockets_copy_memory(const void *from, void *to, size_t size);
+
 /// A per-thread parking place for blocking waits, or null; given to `free_parker` when the thread ends.
 void *csockets_parker(void);
 void csockets_set_parker(void *parker, void (*free_parker)(void *));

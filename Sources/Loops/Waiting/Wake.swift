@@ -18,7 +18,7 @@ package enum Wake: UInt8, Sendable {
 /// In debug builds the continuation is a checked one, so that a second resume or none is caught.
 package struct Waiter: Sendable {
     /// A pointer to sixteen bytes' alignment, and in the bits that this leaves free what it points to; none of them for a
-    /// continuation. Never 0 or 1: those mean that nobody waits.
+    /// continuation without a box. Never less than 4: those words mean that there is no waiter.
     let word: UInt
 
     /// In the place of one who does not wait yet.
@@ -29,31 +29,35 @@ package struct Waiter: Sendable {
     private static let bell: UInt = 0b0100
     private static let parked: UInt = 0b1000
     private static let called: UInt = 0b1010
+    private static let boxed: UInt = 0b1100
 
     private var kind: UInt { word & Self.kinds }
     private var pointer: UnsafeRawPointer? { UnsafeRawPointer(bitPattern: word & ~Self.kinds) }
 
     #if DEBUG
         package typealias Continuation = CheckedContinuation<Wake, Never>
-        private final class Box {
-            let continuation: Continuation
-            init(_ continuation: Continuation) { self.continuation = continuation }
-        }
     #else
         package typealias Continuation = UnsafeContinuation<Wake, Never>
     #endif
+
+    /// A continuation that is no single word.
+    private final class Box {
+        let continuation: Continuation
+        init(_ continuation: Continuation) { self.continuation = continuation }
+    }
 
     init(word: UInt) {
         self.word = word
     }
 
     package init(_ continuation: Continuation) {
-        #if DEBUG
-            word = UInt(bitPattern: Unmanaged.passRetained(Box(continuation)).toOpaque())
-        #else
-            // Safety: an unsafe continuation is one pointer, aligned to sixteen bytes.
-            word = unsafeBitCast(continuation, to: UInt.self)
+        #if !DEBUG
+            if let word = RuntimeLayout.word(of: continuation) {
+                self.word = word
+                return
+            }
         #endif
+        word = UInt(bitPattern: Unmanaged.passRetained(Box(continuation)).toOpaque()) | Self.boxed
     }
 
     init(_ parker: Parker) {
@@ -104,12 +108,7 @@ package struct Waiter: Sendable {
     /// Ends the wait. Whoever took the waiter out of its word does this, exactly once.
     package func resume(_ wake: Wake) {
         guard kind == 0 else { return resumeOther(wake) }
-        #if DEBUG
-            guard let pointer = UnsafeRawPointer(bitPattern: word) else { return }
-            Unmanaged<Box>.fromOpaque(pointer).takeRetainedValue().continuation.resume(returning: wake)
-        #else
-            unsafeBitCast(word, to: Continuation.self).resume(returning: wake)
-        #endif
+        RuntimeLayout.continuation(word)?.resume(returning: wake)
     }
 
     private func resumeOther(_ wake: Wake) {
@@ -121,6 +120,8 @@ package struct Waiter: Sendable {
         case Self.bell:
             // Whatever it is, who hears it looks at everything.
             Unmanaged<Bell>.fromOpaque(pointer).takeRetainedValue().ring()
+        case Self.boxed:
+            Unmanaged<Box>.fromOpaque(pointer).takeRetainedValue().continuation.resume(returning: wake)
         case Self.called: Parking.call?(pointer, wake.rawValue)
         default: Parking.wake?(pointer, wake.rawValue)
         }
