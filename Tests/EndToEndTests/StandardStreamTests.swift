@@ -228,9 +228,4 @@ import TestSupport
         close(ends[0])
         return ends[1]
     }
-
-    private func takesLines(_ descriptor: CInt) -> Bool {
-        var settings = termios()
-        return tcgetattr(descriptor, &settings) == 0 && settings.c_lflag & tcflag_t(ICANON) != 0
-    }
 }

@@ -35,10 +35,13 @@ final class StandardInput: Sendable {
 
     private let trace: Trace?
     private let alarm: CInt
+    /// What is read: descriptor 0, or the same terminal without blocking.
+    private let source: CInt
     private let state = Lock(State())
 
     init(trace: Trace?) throws(Failure) {
         self.trace = trace
+        source = System.reopenedTerminal(0, isCounted: false)?.release() ?? 0
         do throws(Errno) {
             alarm = try System.eventCounter(isCounted: false).release()
         } catch {
@@ -134,7 +137,7 @@ final class StandardInput: Sendable {
             do throws(Errno) {
                 // poll(2) skips an entry with a negative number.
                 var entries = [
-                    pollfd(fd: 0, events: CShort(POLLIN), revents: 0),
+                    pollfd(fd: source, events: CShort(POLLIN), revents: 0),
                     pollfd(fd: alarm, events: CShort(POLLIN), revents: 0),
                     pollfd(fd: socket ?? -1, events: 0, revents: 0),
                 ]
@@ -157,7 +160,7 @@ final class StandardInput: Sendable {
                 var failure: Errno?
                 let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
                     do throws(Errno) {
-                        result = try System.read(0, into: UnsafeMutableRawBufferPointer(buffer))
+                        result = try System.read(source, into: UnsafeMutableRawBufferPointer(buffer))
                         if case .done(let got) = result { filled = got }
                     } catch {
                         failure = error

@@ -32,6 +32,37 @@ extension System {
         }
     }
 
+    /// A second descriptor to read a terminal by, which does not block; nil where the descriptor is no terminal, or may not be
+    /// opened again.
+    ///
+    /// poll(2) can call a terminal readable although a read then waits: another process may read first, and a job that
+    /// SIGTTIN stops in read(2) resumes there. A thread that blocks in read(2) can be ended by nobody. The descriptor of the
+    /// caller keeps its mode, because other processes share it.
+    package static func reopenedTerminal(_ descriptor: CInt, isCounted: Bool = true) -> Descriptor? {
+        guard isatty(descriptor) == 1, let original = try? device(of: descriptor), original != multiplexer else {
+            return nil
+        }
+        let flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
+        do throws(Errno) {
+            let terminal = try opening(.open, isCounted: isCounted) {
+                Glibc.open("/proc/self/fd/\(descriptor)", flags)
+            }
+            guard try device(of: terminal.rawValue) == original else { return nil }
+            return terminal
+        } catch {
+            return nil
+        }
+    }
+
+    /// Number 2 of the devices with number 5, `/dev/ptmx`: each time that it is opened there is a new terminal.
+    private static let multiplexer = dev_t(5 << 8 | 2)
+
+    private static func device(of descriptor: CInt) throws(Errno) -> dev_t {
+        var found = stat()
+        _ = try result(.fstat, descriptor) { fstat(descriptor, &found) }
+        return found.st_rdev
+    }
+
     /// Closes what a number stands for, but not the number: it is `/dev/null` from now on, so that nothing else gets it.
     package static func replaceByNull(_ descriptor: CInt) throws(Errno) {
         let null = try opening(.open) { Glibc.open("/dev/null", O_RDWR | O_CLOEXEC) }

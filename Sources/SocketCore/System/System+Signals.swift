@@ -23,11 +23,16 @@ extension System {
     /// Whether this process ignores a signal, as one that nohup(1) has started does SIGHUP (`sigaction(2)`).
     package static func ignores(_ signal: CInt) -> Bool { csockets_is_ignored(signal) != 0 }
 
-    /// Blocks all signals for the calling thread (`pthread_sigmask(3)`).
+    /// Blocks all signals for the calling thread (`pthread_sigmask(3)`), but for SIGTTIN and SIGTTOU.
+    ///
+    /// A thread of a background job that uses the terminal must not block these two. The kernel stops the job by them only if
+    /// the calling thread does not block them; otherwise it lets read(2) fail with EIO, and write(2) pass `stty tostop`.
     package static func blockSignals() {
-        var all = sigset_t()
-        sigfillset(&all)
-        pthread_sigmask(SIG_SETMASK, &all, nil)
+        var most = sigset_t()
+        sigfillset(&most)
+        sigdelset(&most, SIGTTIN)
+        sigdelset(&most, SIGTTOU)
+        pthread_sigmask(SIG_SETMASK, &most, nil)
     }
 
     /// Blocks these signals for the calling thread too (`pthread_sigmask(3)`). A thread starts with its creator's mask.

@@ -44,7 +44,7 @@ package enum Threads {
                 guard let argument else { return nil }
                 let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
                 System.nameThread(body.name)
-                // Nor is a signal its to take: least SIGPIPE, where a pipe's reader has gone.
+                // A signal is not for this thread to take, least of all SIGPIPE, where a pipe's reader has gone.
                 System.blockSignals()
                 Interposer.$current.withValue(body.interposer) { body.run() }
                 return nil

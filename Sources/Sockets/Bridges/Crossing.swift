@@ -130,15 +130,18 @@ final class Crossing: Sendable {
             try? System.shutdown(socket, how: CInt(SHUT_WR))
             ended()
         }
+        let terminal = System.reopenedTerminal(source.rawValue)?.release()
+        defer { if let terminal { _ = Descriptor(owning: terminal) } }
+        let descriptor = terminal ?? source.rawValue
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.size, alignment: 16)
         defer { buffer.deallocate() }
         while true {
             let count: Int
             do throws(Errno) {
-                let wake = try wait(for: source.rawValue, POLLIN, watching: socket, for: Self.gone)
+                let wake = try wait(for: descriptor, POLLIN, watching: socket, for: Self.gone)
                 guard wake == .ready else { return }
                 // Another reader of the same pipe or terminal may have been faster.
-                guard case .done(let got) = try System.read(source.rawValue, into: buffer) else { continue }
+                guard case .done(let got) = try System.read(descriptor, into: buffer) else { continue }
                 count = got
             } catch {
                 return failed(.read, .system(error))

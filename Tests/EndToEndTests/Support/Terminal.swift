@@ -4,6 +4,12 @@
     import Musl
 #endif
 
+/// Whether a terminal gives what is typed line by line.
+func takesLines(_ descriptor: CInt) -> Bool {
+    var settings = termios()
+    return tcgetattr(descriptor, &settings) == 0 && settings.c_lflag & tcflag_t(ICANON) != 0
+}
+
 /// A pseudoterminal: what a person types and sees.
 final class Terminal: Sendable {
     /// The side that a program gets.
