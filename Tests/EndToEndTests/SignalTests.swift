@@ -108,6 +108,25 @@ import TestSupport
         }
     }
 
+    @Test(arguments: ["INT", "TERM", "HUP"], ["serve", "listen", "relay"])
+    func aSignalThatTheParentIgnoredIsIgnored(ignored: String, verb: String) async throws {
+        let launcher = ["sh", "-c", "trap '' \(ignored); exec \"$@\"", "sh"]
+        let path = temporaryPath("sock")
+        let words =
+            switch verb {
+            case "serve": ["serve", "echo", path]
+            case "listen": ["listen", path, "--keep"]
+            default: ["relay", path, "exec:cat"]
+            }
+        try await starting(launcher + [Place.pier] + words + ["--grace", "1h"]) { program in
+            try await program.errors.line(with: "listening unix")
+            // Twice, as the second would end it.
+            for _ in 0..<2 { program.send(try #require(["INT": SIGINT, "TERM": SIGTERM, "HUP": SIGHUP][ignored])) }
+            program.send(ignored == "INT" ? SIGTERM : SIGINT)
+            #expect(try await program.end() == 0, "\(program.errors.text)")
+        }
+    }
+
     @Test func aShellsLoopStopsAtCommandsThatASignalEnded() async throws {
         let host = try Host(backlog: 0)
         let fillers = try host.fill()

@@ -7,9 +7,11 @@ internal import SocketCore
 
 /// SIGINT, SIGTERM and SIGHUP, as events instead of ends.
 enum Signals {
-    /// A program has a group of its own, so the terminal's hang-up reaches it only by this process. nohup(1) starts a process
-    /// with SIGHUP ignored.
-    private static let watched = System.ignores(SIGHUP) ? [SIGINT, SIGTERM] : [SIGINT, SIGTERM, SIGHUP]
+    /// Those that the parent did not have ignored: nohup(1) ignores SIGHUP, and a shell without job control SIGINT for what it
+    /// starts in the background.
+    ///
+    /// A program has a group of its own, so the terminal's hang-up reaches it only by this process.
+    private static let watched = [SIGINT, SIGTERM, SIGHUP].filter { !System.ignores($0) }
 
     /// Calls `handler` for each signal, on a thread of its own. Call it before other threads start: they inherit that the
     /// signals are blocked, so none of them is interrupted.

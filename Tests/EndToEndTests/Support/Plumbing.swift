@@ -59,10 +59,11 @@ struct Plumbing {
         var none = sigset_t()
         sigemptyset(&none)
         posix_spawnattr_setsigmask(&attributes, &none)
-        // A shell starts programs with SIGPIPE deadly; here it is ignored, which must not be inherited.
+        // A shell starts programs with SIGPIPE deadly; here it is ignored, which must not be inherited. Nor must what this
+        // process was started with, as in the background of a script.
         var deadly = sigset_t()
         sigemptyset(&deadly)
-        sigaddset(&deadly, SIGPIPE)
+        for signal in [SIGPIPE, SIGINT, SIGTERM, SIGHUP] { sigaddset(&deadly, signal) }
         posix_spawnattr_setsigdefault(&attributes, &deadly)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
 
