@@ -94,6 +94,20 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
         #expect(client.status == 1)
         expectOneSentence(client, "refused")
     }
+    @Test(arguments: [
+        ["--help"], ["help", "connect"], ["serve", "--help"], ["--version"], ["manual"], ["manual", "relay"],
+        ["--generate-completion-script", "bash"], ["--generate-completion-script", "fish"],
+    ])
+    func anAnswerThatCannotBeWrittenIsAFailure(words: [String]) async throws {
+        let full = try await starting([Place.pier] + words, output: .file("/dev/full")) { program in
+            (try await program.end(), program.errors.text)
+        }
+        #expect(full.0 == 1)
+        #expect(full.1.hasPrefix("pier: standard output: no space left on device"), "\(full.1)")
+        let written = try await outcome(of: [Place.pier] + words)
+        #expect(written.status == 0 && !written.bytes.isEmpty && written.errors.isEmpty)
+    }
+
 
     @Test func aPathThatIsNoSocketAndALinkWithoutItsInterfaceAreSaidToBe() async throws {
         for (words, part) in [

@@ -15,6 +15,6 @@ struct Manual: ParsableCommand {
             let words = verb.map { $0.escapedForTerminal() } ?? ""
             throw Failure(.usage, text("unknown verb \"\(words)\"", "未知的动词 \"\(words)\""))
         }
-        Standard.write(ManualPage(page).text, to: 1)
+        try Standard.answer(ManualPage(page).text)
     }
 }

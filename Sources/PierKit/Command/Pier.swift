@@ -55,13 +55,20 @@ public struct Pier: ParsableCommand {
             Standard.end(failure.status)
         } catch {
             // Help and the version are answers; anything else the parser says is about the command's words.
-            if exitCode(for: error).isSuccess {
-                Standard.write(page(for: fullMessage(for: error)) + "\n", to: 1)
-                Standard.end(.done)
-            }
+            if exitCode(for: error).isSuccess { show(page(for: fullMessage(for: error)) + "\n") }
             Failure(.usage, sentence(for: error)).tell()
             Standard.end(.usage)
         }
+    }
+
+    private static func show(_ page: String) -> Never {
+        do throws(Failure) {
+            try Standard.answer(page)
+        } catch {
+            error.tell()
+            Standard.end(error.status)
+        }
+        Standard.end(.done)
     }
 
     /// The verbs that the help speaks of.

@@ -82,6 +82,18 @@ enum Standard {
         if last >= 0, close(last) != 0, errno != EINTR { throw Errno(rawValue: errno) }
     }
 
+    /// Writes what the user asked to read to standard output; throws where it does not take all.
+    static func answer(_ page: String) throws(Failure) {
+        do throws(Errno) {
+            try write(Array(page.utf8), to: 1)
+        } catch {
+            // As everywhere, a reader that went away is told nothing: `pier --help | head -1`.
+            let sentence = text(
+                "standard output: \(error.sentence); make room, or write elsewhere", "标准输出：\(error.said)；请腾出空间，或者写到别处")
+            throw Failure(.failed, error == .brokenPipe ? nil : sentence)
+        }
+    }
+
     /// Writes all of a text to a stream, waiting where it must; a failure is ignored.
     static func write(_ text: String, to stream: CInt) {
         try? write(Array(text.utf8), to: stream)
