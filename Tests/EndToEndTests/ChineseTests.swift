@@ -58,10 +58,10 @@ import TestSupport
             ["connect", "127.0.0.1:1", "--dplex", "half"],
             "pier: 未知的选项 '--dplex'；你是不是想写 '--duplex'？；请看 pier connect --help\n"
         ),
-        (["connect", "127.0.0.1:1", "a", "b"], "pier: 多余的参数 'a'、'b'；请看 pier connect --help\n"),
+        (["connect", "127.0.0.1:1", "1", "a", "b"], "pier: 多余的参数 'a'、'b'；请看 pier connect --help\n"),
         (
-            ["connect", "127.0.0.1:1", "--timeout", "5"],
-            "pier: '5' 不能作为 '--timeout <timeout>' 的值；它是带单位的数字，例如 500ms、2s 或 5m，或者 off\n"
+            ["connect", "127.0.0.1:1", "--timeout", "5d"],
+            "pier: '5d' 不能作为 '--timeout <timeout>' 的值；它是时间，例如 2（秒）、500ms、1.5s 或 1m30s，或者 off\n"
         ),
         (
             ["serve", "eco", "127.0.0.1:0"],
@@ -69,7 +69,7 @@ import TestSupport
         ),
         (
             ["connect", "127.0.0.1:1", "--timeout"],
-            "pier: '--timeout <timeout>' 缺少值；它是带单位的数字，例如 500ms、2s 或 5m，或者 off\n"
+            "pier: '--timeout <timeout>' 缺少值；它是时间，例如 2（秒）、500ms、1.5s 或 1m30s，或者 off\n"
         ),
         (
             ["connect", "127.0.0.1:1?duplex=x"],

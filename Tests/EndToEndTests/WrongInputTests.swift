@@ -20,7 +20,7 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
     @Test(arguments: [
         ("", "empty"), ("foo://127.0.0.1:80", "foo"), ("tpc://127.0.0.1:80", "tcp"), ("127.0.0.1:65536", "65535"),
         ("127.0.0.1:080", "080"), ("127.0.0.1:+80", "+80"), ("127.0.0.1:", "port"), ("127.1:80", "127.1"),
-        ("[::1:80", "["), ("127.0.0.1:80?tiemout=1s", "timeout"), ("127.0.0.1:80?timeout=5", "unit"),
+        ("[::1:80", "["), ("127.0.0.1:80?tiemout=1s", "timeout"), ("127.0.0.1:80?timeout=5d", "1m30s"),
         ("127.0.0.1:80?duplex=both", "half"), ("hello", "hello"), ("127.0.0.1:80\u{1b}[2J", "\\x1b"),
     ])
     func aBadEndpointIsUsage(endpoint: String, part: String) async throws {
@@ -32,7 +32,7 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
 
     @Test(arguments: [
         ("127.0.0.1:0?backlog=0", "backlog"), ("127.0.0.1:0?bcklog=5", "backlog"),
-        ("127.0.0.1:0?idle-timeout=5", "unit"),
+        ("127.0.0.1:0?idle-timeout=5d", "1m30s"),
         ("127.0.0.1:0?show=all", "hex"), ("nosuch.invalid:0", "nosuch.invalid"),
         ("udp://nosuch.invalid:0", "nosuch.invalid"), ("file:x?mode=read", "exec:cat"),
     ])
@@ -45,15 +45,20 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
     @Test(arguments: [
         (["srve", "echo", ":0"], "serve"), (["conect", "127.0.0.1:1"], "connect"),
         (["serve", "eco", "127.0.0.1:0"], "echo"), (["connect"], "endpoint"), (["serve", "echo"], "endpoint"),
-        (["connect", "127.0.0.1:1", "extra"], "extra"), (["connect", "127.0.0.1:1", "--dplex", "half"], "--duplex"),
+        (["connect", "127.0.0.1:1", "2"], "leave 2 out"), (["connect", "/tmp/a.sock", "2"], "leave 2 out"),
+        (["connect", "localhost", "http"], "\"http\" is no port"), (["connect", "a", "1", "extra"], "extra"),
+        (["listen", "localhost", "80"], "HOST:PORT"), (["connect", "a:1", "--time", "5s"], "'--timeout'"),
+        (["connect", "a:1", "--idle", "5s"], "--help"), (["listen", "a:1", "--idle=5s"], "'--idle-timeout'"),
+        (["connect", "udp:127.0.0.1:5"], "write udp://127.0.0.1:5"),
+        (["connect", "127.0.0.1:1", "--dplex", "half"], "--duplex"),
         (["connect", "127.0.0.1:1", "--duplex", "both"], "half"),
-        (["connect", "127.0.0.1:1", "--timeout", "5"], "unit"),
+        (["connect", "127.0.0.1:1", "--timeout", "5d"], "1m30s"),
         (["connect", "127.0.0.1:1", "-4", "-6"], "exclude each other"),
         (["connect", "127.0.0.1:1?ipv6=true", "--ipv4"], "exclude each other"),
         (["connect", "127.0.0.1:1", "-6"], "write an IPv6 address"),
         (["connect", "[::1]:1", "-4"], "only IPv4 is asked for"),
         (["connect", "/tmp/a.sock", "-4"], "leave the family out"),
-        (["connect", "127.0.0.1:1", "--source", "::1"], "[::1]:0"),
+        (["connect", "127.0.0.1:1", "--source", "::1"], "of one family"),
         (["connect", "127.0.0.1:1", "--source", "/tmp/a.sock"], "such as 127.0.0.9"),
         (["connect", "127.0.0.1:1", "--source", "[::1]"], "of one family"),
         (["connect", "localhost:1", "--source", "127.0.0.9", "-6"], "leave one of them out"),
@@ -78,8 +83,8 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
         (["serve", "echo", "127.0.0.1:0", "--max-clients", "0"], "above 0"),
         (["serve", "echo", "udp://127.0.0.1:0", "--max-sessions", "0"], "above 0"),
         (["serve", "echo", "127.0.0.1:0", "--backlog", "+5"], "above 0"),
-        (["serve", "echo", "127.0.0.1:0", "--idle-timeout", "5"], "unit"),
-        (["serve", "echo", "127.0.0.1:0", "--grace", "soon"], "unit"),
+        (["serve", "echo", "127.0.0.1:0", "--idle-timeout", "1m30"], "1m30s"),
+        (["serve", "echo", "127.0.0.1:0", "--grace", "soon"], "1m30s"),
         (["serve", "echo", "127.0.0.1:0", "--model", "fibers"], "threads"),
         (["serve", "echo", "127.0.0.1:0", "--idle-timeout"], "--idle-timeout"),
     ])
@@ -89,11 +94,6 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
         expectOneSentence(command, part)
     }
 
-    @Test func refusedIsAFailure() async throws {
-        let client = try await pier("connect", "127.0.0.1:\(try freePort())")
-        #expect(client.status == 1)
-        expectOneSentence(client, "refused")
-    }
     @Test(arguments: [
         ["--help"], ["help", "connect"], ["serve", "--help"], ["--version"], ["manual"], ["manual", "relay"],
         ["--generate-completion-script", "bash"], ["--generate-completion-script", "fish"],
@@ -108,6 +108,11 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
         #expect(written.status == 0 && !written.bytes.isEmpty && written.errors.isEmpty)
     }
 
+    @Test func refusedIsAFailure() async throws {
+        let client = try await pier("connect", "127.0.0.1:\(try freePort())")
+        #expect(client.status == 1)
+        expectOneSentence(client, "refused")
+    }
 
     @Test func aPathThatIsNoSocketAndALinkWithoutItsInterfaceAreSaidToBe() async throws {
         for (words, part) in [

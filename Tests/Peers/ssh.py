@@ -27,7 +27,7 @@ def _(stage):
         known = stage.file(f"[127.0.0.1]:{port} {text(keys['host'] + '.pub')}".encode())
         _, at = stage.listen("relay", stage.path("sock"), f"127.0.0.1:{port}")
         content = os.urandom(6 << 20)
-        for place in ("%h:%p", at):
+        for place in ("%h:%p", "%h %p", at):
             settings = ["BatchMode=yes", "IdentitiesOnly=yes", f"UserKnownHostsFile={known}",
                         f"ProxyCommand={stage.pier} connect {place}"]
             words = ["-F", "none", "-i", keys["user"], "-p", port, *(word for each in settings for word in ("-o", each))]

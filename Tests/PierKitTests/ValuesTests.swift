@@ -1,3 +1,4 @@
+import SocketCore
 @testable import PierKit
 import Testing
 import TestSupport
@@ -6,9 +7,12 @@ import TestSupport
 @Suite(.inTurn) struct ValuesTests {
     @Test(arguments: [
         ("500ms", Duration.milliseconds(500)), ("2s", .seconds(2)), ("5m", .seconds(300)), ("1h", .seconds(3600)),
-        ("0s", .zero),
+        ("0s", .zero), ("2", .seconds(2)), ("0", .zero), ("1.5", .milliseconds(1500)), ("1.5s", .milliseconds(1500)),
+        ("0.25ms", .microseconds(250)), ("1.000001h", .microseconds(3_600_003_600)), ("1m30s", .seconds(90)),
+        ("1h2m3s4ms", .milliseconds(3_723_004)), ("1m0.5s", .milliseconds(60_500)), ("90m", .seconds(5400)),
+        ("999999999.999999h", .nanoseconds(3_600_000_000_000) * 999_999_999 + .nanoseconds(3_599_996_400_000)),
     ])
-    func aTimeSpanIsANumberWithItsUnit(text: String, duration: Duration) {
+    func aTimeSpanIsNumbersWithTheirUnitsOrSeconds(text: String, duration: Duration) {
         #expect(TimeSpan(argument: text) == TimeSpan(duration))
     }
 
@@ -17,7 +21,9 @@ import TestSupport
     }
 
     @Test(arguments: [
-        "5", "", "s", "ms", "+5s", "-5s", "05s", "5 s", " 5s", "5s ", "5.0s", "1e3s", "5d", "5S", "OFF", "5sm", "0x5s",
+        "", "s", "ms", "+5s", "-5s", "05s", "5 s", " 5s", "5s ", "5.s", ".5s", "1.5.5s", "1.5m3s", "1m30", "30s1m",
+        "1s1s",
+        "1.1234567s", "1,5s", "05", "5.", "1e3s", "5d", "5S", "OFF", "5sm", "0x5s",
         "٥s", "５s", "99999999999999999999s", "18446744073709551616ms", "5\0s",
     ])
     func aTimeSpanIsReadStrictly(text: String) {
@@ -63,7 +69,32 @@ import TestSupport
         #expect(EscapedText(argument: text) == nil)
     }
 
-    @Test(arguments: ["", "1s", "1s..", "..1s", "1s...2s", "2s..1s", "0s..1s", "off..1s", "1s..off", "1..2", "1s-2s"])
+    @Test(arguments: [("0.5s..1.5s", 500, 1500), ("1..2", 1000, 2000), ("100ms..1m30s", 100, 90_000)])
+    func aBackoffIsTwoTimeSpans(text: String, shortest: Int, longest: Int) {
+        let backoff = Backoff(argument: text)
+        #expect(backoff?.shortest == .milliseconds(shortest))
+        #expect(backoff?.longest == .milliseconds(longest))
+    }
+
+    @Test(arguments: [
+        ("127.0.0.9", "127.0.0.9:0"), ("127.0.0.9:4000", "127.0.0.9:4000"), ("::1", "[::1]:0"), ("[::1]", "[::1]:0"),
+        ("[::1]:4000", "[::1]:4000"), ("::1:80", "[::0.1.0.128]:0"), ("fe80::1%lo", "[fe80::1%lo]:0"),
+        ("[fe80::1%lo]", "[fe80::1%lo]:0"), ("fe80::1%lo:80", "[fe80::1%lo]:80"), ("::ffff:1.2.3.4", "1.2.3.4:0"),
+        ("1:2:3:4:5:6:7:8", "[1:2:3:4:5:6:7:8]:0"),
+    ])
+    func aSourceIsAnAddressWithAPortOrWithout(text: String, address: String) throws {
+        let expected = try SocketAddress(address)
+        #expect(Source(argument: text)?.address == expected)
+    }
+
+    @Test(arguments: [
+        "", "localhost", ":80", "/a", "@a", "[::1", "::1]", "127.1", "fe80::1%nosuchif0", "127.0.0.1:080",
+    ])
+    func aSourceIsReadStrictly(text: String) {
+        #expect(Source(argument: text) == nil)
+    }
+
+    @Test(arguments: ["", "1s", "1s..", "..1s", "1s...2s", "2s..1s", "0s..1s", "off..1s", "1s..off", "1...2", "1s-2s"])
     func aBackoffIsReadStrictly(text: String) {
         #expect(Backoff(argument: text) == nil)
     }

@@ -10,7 +10,8 @@ import TestSupport
         ("127.0.0.1:65536", 10, "65535"), ("127.0.0.1:-1", 10, "no port"), ("127.0.0.1:+80", 10, "without a sign"),
         ("127.0.0.1:080", 10, "leading zeros"), ("127.0.0.1:00", 10, "leading zeros"), ("127.0.0.1:８０", 10, "no port"),
         ("127.0.0.1:80 ", 10, "no port"), ("127.0.0.1: 80", 10, "no port"), ("127.0.0.1:0x50", 10, "no port"),
-        ("127.0.0.1:8_0", 10, "no port"), ("127.0.0.1:80/", 10, "no port"), ("127.0.0.1:http", 10, "no port"),
+        ("127.0.0.1:8_0", 10, "no port"), ("127.0.0.1:80//", 10, "no port"), ("127.0.0.1:/", 10, "no port"),
+        ("127.0.0.1:http", 10, "no port"),
         ("127.0.0.1:99999999999999999999999", 10, "no port"), ("tcp://127.0.0.1:080", 16, "leading zeros"),
         ("127.0.0.1:80\0", 10, "no port"), ("127.0.0.1:\u{202e}80", 10, "no port"),
     ])
@@ -36,7 +37,9 @@ import TestSupport
     @Test(arguments: [
         ("::1", 0, "[::1]:PORT"), ("::1:80", 0, "in brackets"), ("fe80::1", 0, "[fe80::1]:PORT"),
         ("tcp://::1", 6, "[::1]:PORT"), ("udp://2001:db8::1", 6, "[2001:db8::1]:PORT"), ("1:2:3", 3, "second colon"),
-        ("localhost:80:81", 12, "second colon"), ("fe80::1%eth0", 5, "[ADDRESS]:PORT"),
+        ("localhost:80:81", 12, "second colon"), ("fe80::1%eth0", 0, "[fe80::1%eth0]:PORT"),
+        ("1:2:3:4:5:6:7:8", 0, "[1:2:3:4:5:6:7:8]:PORT"), ("fe80::1%nosuchif0:80", 8, "nosuchif0"),
+        ("1:2:3:4:5:6:7:8:080", 16, "leading zeros"),
     ])
     func anIPv6AddressWithoutBracketsIsToldHowToBeWritten(text: String, position: Int, reason: String) {
         expectError(text, position, reason)
@@ -49,7 +52,9 @@ import TestSupport
         ("unx:///a", 0, "did you mean \"unix\"?"), ("Unix:///a", 0, "lower case: unix"),
         ("unix-datagram:///a", 0, "unknown scheme"), ("unix-dgrm:///a", 0, "did you mean \"unix-dgram\"?"),
         ("://a:80", 0, "unknown scheme"), ("unix://a.sock", 7, "unix:PATH"), ("unix-dgram://a", 13, "unix-dgram:PATH"),
-        ("unix://", 7, "starts with /"),
+        ("unix://", 7, "starts with /"), ("udp:127.0.0.1:5", 4, "write udp://127.0.0.1:5"),
+        ("tcp:localhost:80", 4, "write tcp://localhost:80"), ("udp:[::1]:5", 4, "write udp://[::1]:5"),
+        ("UDP:127.0.0.1:5", 0, "lower case: udp"),
     ])
     func anUnknownSchemeIsToldTheNearest(text: String, position: Int, reason: String) {
         expectError(text, position, reason)
@@ -57,7 +62,8 @@ import TestSupport
 
     @Test(arguments: [
         ("/a?bcklog=1", 3, "did you mean \"backlog\"?"), ("/a?backlgo=1", 3, "did you mean \"backlog\"?"),
-        ("/a?zzzzzz=1", 3, "there are backlog, duplex"), ("/a?", 3, "unknown key \"\""),
+        ("/a?back=1", 3, "did you mean \"backlog\"?"), ("/a?zzzzzz=1", 3, "there are backlog, duplex"),
+        ("/a?", 3, "unknown key \"\""),
         ("/a?backlog=1&", 13, "unknown key"),
         ("/a?backlog", 10, "backlog=VALUE"), ("/a?backlog=1&backlog=2", 13, "twice"),
         ("/a?duplex=%4", 10, "two hexadecimal"),

@@ -22,6 +22,17 @@ import TestSupport
             ("[fe80::1%1]:80", .tcp, .ipv6(link, port: 80, zone: 1)),
             ("[fe80::1%251]:80", .tcp, .ipv6(link, port: 80, zone: 1)),
             ("udp://[fe80::1%25lo]:80", .udp, .ipv6(link, port: 80, zone: 1)),
+            // Without brackets, where there is no doubt which colon is the port's.
+            ("fe80::1%lo:80", .tcp, .ipv6(link, port: 80, zone: 1)),
+            ("::ffff:1.2.3.4:80", .tcp, .ipv4(ip("1.2.3.4"), port: 80)),
+            (
+                "udp://1:2:3:4:5:6:7:8:9", .udp,
+                .ipv6(IPv6Address(high: 0x1_0002_0003_0004, low: 0x5_0006_0007_0008), port: 9)
+            ),
+            // As URLs are often written.
+            ("tcp://127.0.0.5:8520/", .tcp, .ipv4(ip("127.0.0.5"), port: 8520)),
+            ("127.0.0.5:8520/", .tcp, .ipv4(ip("127.0.0.5"), port: 8520)),
+            ("[::1]:80/", .tcp, .ipv6(.loopback, port: 80)),
         ] as [(String, Endpoint.Transport, SocketAddress)])
     func anAddressWithAPortNeedsNoResolving(
         text: String, transport: Endpoint.Transport, address: SocketAddress
@@ -34,6 +45,7 @@ import TestSupport
         arguments: [
             ("localhost:80", .tcp, "localhost", 80), ("tcp://example.com:443", .tcp, "example.com", 443),
             ("udp://a-b_c.example.:1", .udp, "a-b_c.example.", 1), ("LOCALHOST:80", .tcp, "LOCALHOST", 80),
+            ("tcp://localhost:1/", .tcp, "localhost", 1),
             ("xn--bcher-kva.example:80", .tcp, "xn--bcher-kva.example", 80),
             ("1.2.3.4.example:80", .tcp, "1.2.3.4.example", 80),
             ("3com:80", .tcp, "3com", 80), ("unix:80", .unix, nil, nil), ("tcp:80", .tcp, "tcp", 80),

@@ -81,6 +81,14 @@ struct Connect: Verb {
 
     @OptionGroup var joining: JoinOptions
 
+    @Argument(
+        help: ArgumentHelp(
+            text(
+                "The port, where the endpoint is a host alone, as nc and telnet take it and ssh's %h %p give it.",
+                "端口，用于前面只写主机的时候：与 nc 和 telnet 的写法相同，也是 ssh 的 %h %p 给出的写法。"),
+            valueName: text("port", "端口")))
+    var port: String?
+
     @Option(
         help: ArgumentHelp(
             text("How long each try to resolve and connect may take; or off.", "每次解析和连接最多用多长时间；或者写 off。")))
@@ -91,7 +99,7 @@ struct Connect: Verb {
     @OptionGroup var origin: Origin
 
     func run() throws {
-        let place = try parsedEndpoint(endpoint, keys: Self.keys)
+        let place = try parsedEndpoint(try endpoint.joined(toPort: port, keys: Self.keys), keys: Self.keys)
         let (source, family) = try origin.chosen(for: place)
         let rules = try joining.rules(for: place)
         try Client(

@@ -83,7 +83,8 @@ public struct Pier: ParsableCommand {
 
     /// What the parser found wrong, and what would be right: its own words do not say what a duration looks like.
     private static func sentence(for error: any Error) -> String {
-        let said = message(for: error).split(separator: "\n").first.map(String.init) ?? "the command is wrong"
+        let said = withOwnHint(
+            message(for: error).split(separator: "\n").first.map(String.init) ?? "the command is wrong")
         let hints = [
             TimeSpan.hint: ["--grace", "--timeout", "--linger"],
             PositiveSpan.hint: ["--idle-timeout", "--keep-alive"],
@@ -97,12 +98,32 @@ public struct Pier: ParsableCommand {
         let advice: String
         if let hint = hints.first(where: { $0.value.contains { said.contains("'\($0) ") } })?.key {
             advice = text("it is ", "它是") + hint
+        } else if said.hasPrefix("Unexpected argument '"), strictNumber(quoted(in: said).utf8) != nil {
+            advice = text("a port is written HOST:PORT", "端口写作 HOST:PORT")
         } else {
-            let verb = CommandLine.arguments.dropFirst().first { word in verbs.contains { $0._commandName == word } }
-            let words = "pier \(verb.map { "\($0) " } ?? "")--help"
+            let words = "pier \(usedVerb.map { "\($0._commandName) " } ?? "")--help"
             advice = text("see ", "请看 ") + words
         }
         return parserSentence(said).escapedForTerminal() + text("; ", "；") + advice
+    }
+
+    /// The verb among the arguments.
+    private static var usedVerb: (any Verb.Type)? {
+        CommandLine.arguments.dropFirst().lazy.compactMap { word in verbs.first { $0._commandName == word } }.first
+    }
+
+    private static func quoted(in sentence: String) -> String {
+        sentence.split(separator: "'", omittingEmptySubsequences: false).dropFirst().first.map(String.init) ?? ""
+    }
+
+    /// An unknown option gets the nearest one by the same rule as keys and verbs. The parser counts edits alone, and to
+    /// `--time` it offers `--trace`.
+    private static func withOwnHint(_ said: String) -> String {
+        guard said.hasPrefix("Unknown option '--") else { return said }
+        let word = quoted(in: said)
+        let known = (HelpPage(usedVerb)?.arguments ?? []).flatMap(\.names).filter { $0.hasPrefix("--") }
+        let hint = nearest(to: word, in: known).map { ". Did you mean '\($0)'?" } ?? ""
+        return "Unknown option '\(word)'" + hint
     }
 
     /// A word that is no verb gets the nearest one; the parser would only call it unexpected.

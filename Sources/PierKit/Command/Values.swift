@@ -4,7 +4,7 @@ public import Sockets
 
 // The values that flags take, and that endpoints' parameters of the same names take.
 
-/// A duration with its unit: `500ms`, `2s`, `5m`, `1h`; or `off`.
+/// A duration: `2` (seconds), `500ms`, `1.5s`, `5m`, `1m30s`; or `off`.
 struct TimeSpan: ExpressibleByArgument, Equatable {
     /// Nil is off.
     let duration: Duration?
@@ -16,19 +16,53 @@ struct TimeSpan: ExpressibleByArgument, Equatable {
             duration = nil
             return
         }
-        let digits = argument.prefix { $0.isNumber }
-        guard let number = strictNumber(digits.utf8), number <= 1_000_000_000 else { return nil }
-        switch argument.dropFirst(digits.count) {
-        case "ms": duration = .milliseconds(Int64(number))
-        case "s": duration = .seconds(Int64(number))
-        case "m": duration = .seconds(Int64(number) * 60)
-        case "h": duration = .seconds(Int64(number) * 3600)
-        default: return nil
+        guard let duration = Self.duration(of: Array(argument.utf8)[...]) else { return nil }
+        self.duration = duration
+    }
+
+    /// The units, the longest first.
+    private static let units: [(name: String, nanoseconds: Int64)] = [
+        ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000),
+    ]
+
+    /// Numbers with their units, each shorter than the one before; or seconds alone. The last number may have a fraction.
+    private static func duration(of text: ArraySlice<UInt8>) -> Duration? {
+        var (rest, units, total) = (text, units[...], Duration.zero)
+        while true {
+            guard let number = strictNumber(takeDigits(of: &rest)), number <= 1_000_000_000 else { return nil }
+            var fraction: ArraySlice<UInt8> = []
+            if rest.first == UInt8(ascii: ".") {
+                rest = rest.dropFirst()
+                fraction = takeDigits(of: &rest)
+                guard (1...6).contains(fraction.count) else { return nil }
+            }
+            let name = rest.prefix { !isDigit($0) }
+            rest = rest.dropFirst(name.count)
+            guard rest.isEmpty || fraction.isEmpty else { return nil }
+            let isSeconds = name.isEmpty && units.count == Self.units.count && rest.isEmpty
+            let word = isSeconds ? "s" : String(decoding: name, as: UTF8.self)
+            guard let index = units.firstIndex(where: { $0.name == word }) else { return nil }
+            // An hour in nanoseconds times a fraction of six digits fits into 63 bits.
+            let unit = units[index].nanoseconds
+            var part = Int64(0)
+            let scale = fraction.reduce(Int64(1)) { scale, _ in scale * 10 }
+            for digit in fraction { part = part * 10 + Int64(digit - UInt8(ascii: "0")) }
+            total += .nanoseconds(unit) * Int(number) + .nanoseconds(unit * part / scale)
+            if rest.isEmpty { return total }
+            units = units[(index + 1)...]
         }
     }
 
+    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+
+    private static func takeDigits(of rest: inout ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        let digits = rest.prefix(while: isDigit)
+        rest = rest.dropFirst(digits.count)
+        return digits
+    }
+
     static let hint = text(
-        "a number with its unit, such as 500ms, 2s or 5m, or off", "带单位的数字，例如 500ms、2s 或 5m，或者 off")
+        "a time, such as 2 (seconds), 500ms, 1.5s or 1m30s, or off", "时间，例如 2（秒）、500ms、1.5s 或 1m30s，或者 off")
 
     var defaultValueDescription: String {
         guard let duration else { return "off" }
@@ -163,9 +197,10 @@ struct Backoff: ExpressibleByArgument, Equatable {
     init() { (shortest, longest) = (.milliseconds(100), .seconds(10)) }
 
     init?(argument: String) {
-        let parts = argument.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 3, parts[1].isEmpty, let shortest = TimeSpan(argument: String(parts[0]))?.duration,
-            let longest = TimeSpan(argument: String(parts[2]))?.duration, shortest > .zero, shortest <= longest
+        guard let dots = argument.firstRange(of: ".."),
+            let shortest = TimeSpan(argument: String(argument[..<dots.lowerBound]))?.duration,
+            let longest = TimeSpan(argument: String(argument[dots.upperBound...]))?.duration, shortest > .zero,
+            shortest <= longest
         else { return nil }
         (self.shortest, self.longest) = (shortest, longest)
     }
@@ -176,22 +211,22 @@ struct Backoff: ExpressibleByArgument, Equatable {
     var defaultValueDescription: String { "100ms..10s" }
 }
 
-/// An address of this machine to come from, with a port or without: `127.0.0.9`, `127.0.0.9:4000`, `[::1]:0`.
+/// An address of this machine to come from, with a port or without: `127.0.0.9`, `127.0.0.9:4000`, `::1`, `[::1]:4000`.
 struct Source: ExpressibleByArgument, Equatable {
     let address: SocketAddress
 
     init?(argument: String) {
-        let host = argument.utf8.split(separator: UInt8(ascii: "]"), omittingEmptySubsequences: false).last ?? [][...]
-        let hasPort = host.contains(UInt8(ascii: ":"))
-        guard let address = try? SocketAddress(hasPort ? argument : argument + ":0"), address.ipFamily != nil else {
-            return nil
-        }
+        // Without a port, an IPv6 address needs no brackets.
+        let isBare = argument.contains(":") && !argument.hasPrefix("[")
+        let withPort = (isBare ? "[\(argument)]" : argument) + ":0"
+        guard let address = (try? SocketAddress(argument)) ?? (try? SocketAddress(withPort)), address.ipFamily != nil
+        else { return nil }
         self.address = address
     }
 
     static let hint = text(
-        "an address of this machine, such as 127.0.0.9, 127.0.0.9:4000 or [::1]:0",
-        "本机的地址，例如 127.0.0.9、127.0.0.9:4000 或 [::1]:0")
+        "an address of this machine, such as 127.0.0.9, ::1, 127.0.0.9:4000 or [::1]:4000",
+        "本机的地址，例如 127.0.0.9、::1、127.0.0.9:4000 或 [::1]:4000")
 }
 
 /// How messages are shown.

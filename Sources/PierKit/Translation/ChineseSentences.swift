@@ -12,6 +12,7 @@ let chineseSentences: [String: String] = [
         "%:// 后面的路径要以 / 开头；相对路径写作 %:PATH，抽象名字写作 %://@NAME",
     "schemes are written in lower case: %": "方案要用小写：%",
     "unknown scheme \"%\"; did you mean \"%\"?": "未知的方案 \"%\"；你是不是想写 \"%\"？",
+    "// is missing after the scheme; write %://%": "方案后面缺少 //；请写成 %://%",
     "unknown scheme \"%\"; there are %": "未知的方案 \"%\"；可用的有 %",
     "a name is missing behind the @": "@ 后面缺少名字",
     "a path is missing": "缺少路径",

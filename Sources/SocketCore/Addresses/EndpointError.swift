@@ -27,9 +27,12 @@ extension EndpointError: CustomStringConvertible {
     }
 }
 
-/// The word of `words` that was most likely meant by `word`, if one is near enough (at most two edits, or one for a short
-/// word).
+/// The word of `words` that was most likely meant by `word`: the shortest that begins with it, or else the nearest, if one is
+/// near enough (at most two edits, or one for a short word).
 package func nearest<Words: Sequence<String>>(to word: String, in words: Words) -> String? {
+    if word.count >= 3, let whole = words.filter({ $0.hasPrefix(word) }).min(by: { $0.count < $1.count }) {
+        return whole
+    }
     let most = word.count <= 3 ? 1 : 2
     let ranked = words.map { ($0, editDistance(Array(word.utf8), Array($0.utf8))) }
     return ranked.filter { $0.1 <= most }.min { $0.1 < $1.1 }?.0

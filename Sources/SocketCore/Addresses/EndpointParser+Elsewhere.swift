@@ -75,7 +75,8 @@ extension EndpointParser {
 
     private static let longestInheritedName = 255
 
-    /// Where a port would be no number, the word before it is no host's name, but a scheme with a letter wrong.
+    /// Where a port would be no number, the word before it is no host's name, but a scheme: without its `//`, or with a letter
+    /// wrong.
     func checkScheme(_ host: ArraySlice<UInt8>, before rest: ArraySlice<UInt8>) throws(EndpointError) {
         let isWord = host.allSatisfy {
             (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0 | 0x20) || $0 == UInt8(ascii: "-")
@@ -84,7 +85,11 @@ extension EndpointParser {
         guard host.startIndex == 0, isWord, !isNumber else { return }
         let word = String(decoding: host, as: UTF8.self)
         let known = Endpoint.Transport.allCases.map(\.rawValue)
-        guard !known.contains(word), let near = nearest(to: word.lowercased(), in: known) else { return }
+        if known.contains(word) {
+            let place = String(decoding: rest, as: UTF8.self).escapedForTerminal()
+            throw error(rest.startIndex, "// is missing after the scheme; write \(word)://\(place)")
+        }
+        guard let near = nearest(to: word.lowercased(), in: known) else { return }
         if near == word.lowercased() { throw error(0, "schemes are written in lower case: \(near)") }
         throw error(0, "unknown scheme \"\(word)\"; did you mean \"\(near)\"?")
     }

@@ -135,8 +135,10 @@ struct EndpointParser {
 
     // MARK: IP places
 
-    private func ipPlace(_ place: ArraySlice<UInt8>) throws(EndpointError) -> Endpoint.Place {
+    private func ipPlace(_ written: ArraySlice<UInt8>) throws(EndpointError) -> Endpoint.Place {
+        let place = withoutSlash(written)
         if place.first == UInt8(ascii: "[") { return .address(try ipv6Place(place)) }
+        if let address = try bareIPv6Place(place) { return .address(address) }
         guard let colon = place.firstIndex(of: UInt8(ascii: ":")) else {
             if place.first == UInt8(ascii: "@") {
                 throw error(place.startIndex, "an abstract name is written unix://@NAME")
@@ -149,9 +151,10 @@ struct EndpointParser {
         }
         let host = place[..<colon]
         let rest = place[(colon + 1)...]
-        let whole = String(decoding: place, as: UTF8.self)
-        if rest.contains(UInt8(ascii: ":")), IPv6Address(whole) != nil {
-            throw error(place.startIndex, "an IPv6 address stands in brackets, before its port: [\(whole)]:PORT")
+        let whole = place.prefix { $0 != UInt8(ascii: "%") }
+        if rest.contains(UInt8(ascii: ":")), IPv6Address(String(decoding: whole, as: UTF8.self)) != nil {
+            let address = String(decoding: place, as: UTF8.self).escapedForTerminal()
+            throw error(place.startIndex, "an IPv6 address stands in brackets, before its port: [\(address)]:PORT")
         }
         try checkScheme(host, before: rest)
         if rest.contains(UInt8(ascii: ":")) {
@@ -171,18 +174,47 @@ struct EndpointParser {
             throw error(place.startIndex, "the bracket is not closed; write [ADDRESS]:PORT")
         }
         let inside = place[(place.startIndex + 1)..<close]
-        let percent = inside.firstIndex(of: UInt8(ascii: "%"))
-        let digits = String(decoding: inside[..<(percent ?? close)], as: UTF8.self)
+        let (digits, written) = Self.addressAndZone(inside)
         guard let address = IPv6Address(digits) else {
             throw error(place.startIndex + 1, "\"\(digits.escapedForTerminal())\" is no IPv6 address")
         }
-        let zone = try percent.map { (index) throws(EndpointError) in try self.zone(inside[(index + 1)...]) } ?? 0
+        let zone = try written.map { (written) throws(EndpointError) in try self.zone(written) } ?? 0
         guard place[(close + 1)...].first == UInt8(ascii: ":") else {
             throw error(close + 1, "a port is missing; write [ADDRESS]:PORT")
         }
-        let port = try self.port(place[(close + 2)...])
+        return Self.place(address, zone, try self.port(place[(close + 2)...]))
+    }
+
+    /// An IPv6 address with its port and without brackets; nil where it could be read otherwise: in `::1:80` the last colon
+    /// may be the address's. A zone, eight groups or an IPv4 address at the end leave no doubt.
+    private func bareIPv6Place(_ place: ArraySlice<UInt8>) throws(EndpointError) -> SocketAddress? {
+        guard let colon = place.lastIndex(of: UInt8(ascii: ":")) else { return nil }
+        let (digits, zone) = Self.addressAndZone(place[..<colon])
+        guard let address = IPv6Address(digits) else { return nil }
+        if zone == nil, IPv6Address(String(decoding: place, as: UTF8.self)) != nil { return nil }
+        let number = try zone.map { (written) throws(EndpointError) in try self.zone(written) } ?? 0
+        return Self.place(address, number, try port(place[(colon + 1)...]))
+    }
+
+    /// The digits of an IPv6 address, and what is written after its `%`.
+    private static func addressAndZone(_ written: ArraySlice<UInt8>) -> (digits: String, zone: ArraySlice<UInt8>?) {
+        let percent = written.firstIndex(of: UInt8(ascii: "%"))
+        let digits = String(decoding: written[..<(percent ?? written.endIndex)], as: UTF8.self)
+        return (digits, percent.map { written[($0 + 1)...] })
+    }
+
+    private static func place(_ address: IPv6Address, _ zone: UInt32, _ port: UInt16) -> SocketAddress {
         if let mapped = address.mappedIPv4 { return .ipv4(mapped, port: port) }
         return .ipv6(address, port: port, zone: zone)
+    }
+
+    /// The place without the `/` that URLs often have after the port.
+    private func withoutSlash(_ place: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+        guard place.last == UInt8(ascii: "/"), let last = place.dropLast().last, digits.contains(last) else {
+            return place
+        }
+        return place.dropLast()
     }
 
     /// An interface by name or number; the percent sign before it may be written `%25`, as in a URL (RFC 6874).

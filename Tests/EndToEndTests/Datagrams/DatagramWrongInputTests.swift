@@ -14,7 +14,7 @@ import TestSupport
         ("upd://127.0.0.1:1", ["upd", "\"udp\"", "character 1"]), ("udp://127.0.0.1:65536", ["65536", "65535"]),
         ("udp://127.0.0.1", ["port"]), ("udp://127.0.0.1:+7", ["+7"]), ("udp://", ["udp://"]),
         ("unix-dgrm:///tmp/a", ["unix-dgrm", "unix-dgram"]), (longPath, ["107", "too long"]),
-        ("udp://127.0.0.1:7?lnger=1s", ["lnger", "linger"]), ("udp://127.0.0.1:7?linger=5", ["unit"]),
+        ("udp://127.0.0.1:7?lnger=1s", ["lnger", "linger"]), ("udp://127.0.0.1:7?linger=5d", ["1m30s"]),
         ("unix-dgram:", ["unix-dgram:"]),
     ])
     func aBadEndpointOfConnectIsUsage(endpoint: String, parts: [String]) async throws {

@@ -211,8 +211,8 @@ import TestSupport
     @Test(arguments: [
         ([], "endpoint"), (["nosuch.invalid:80"], "localhost"), (["-"], "pier listen joins to something else"),
         (["127.0.0.1:0?backlog=0"], "above 0"), (["127.0.0.1:0?kep=true"], "keep"),
-        (["127.0.0.1:0?keep=yes"], "true or false"), (["127.0.0.1:0", "--timeout", "5"], "unit"),
-        (["127.0.0.1:0", "--idle-timeout", "5"], "unit"), (["127.0.0.1:0", "--duplex", "both"], "half"),
+        (["127.0.0.1:0?keep=yes"], "true or false"), (["127.0.0.1:0", "--timeout", "5d"], "1m30s"),
+        (["127.0.0.1:0", "--idle-timeout", "5d"], "1m30s"), (["127.0.0.1:0", "--duplex", "both"], "half"),
         (["127.0.0.1:0", "127.0.0.1:0"], "127.0.0.1:0"), (["tls://127.0.0.1:0"], "tls"),
     ])
     func wrongWordsAreUsage(words: [String], part: String) async throws {
