@@ -23,7 +23,9 @@ struct Connect: Verb {
             ?ipv4=true.
 
             Where a name has several addresses they are tried a quarter of a second apart, and the first that answers is \
-            used. With datagrams, each line or piece of input is one, and the end is silence: see --linger. With --retry, a \
+            used. With datagrams, each line or piece of input is one, and the end is silence: see --linger. \
+            ?interface=NAME says by which interface a multicast group is reached, and ?broadcast=true allows a broadcast \
+            address. With --retry, a \
             try that fails is followed by another; no input is read before one succeeds.
 
             exec:PROGRAM ARGUMENTS runs a program, with its own standard input and output at the other end, and no shell: when \
@@ -49,7 +51,7 @@ struct Connect: Verb {
             端点的 ? 后面可以写这些参数：\(keys.joined(separator: "、"))，例如 ?ipv4=true。
 
             名字有几个地址时，每隔四分之一秒尝试下一个，使用最先应答的。数据报：每一行或每一段输入是一个数据报，\
-            没有结束，只有沉默：见 --linger。用 --retry 时，连接失败后会再试；连接成功之前不读取任何输入。
+            没有结束，只有沉默：见 --linger。?interface=名字 指明经哪个网络接口到组播组，?broadcast=true 允许广播地址。用 --retry 时，连接失败后会再试；连接成功之前不读取任何输入。
 
             exec:程序 参数 运行一个程序，另一端是它的标准输入和标准输出，不经过 shell；它以 0 以外的状态结束就算失败。\
             file:路径 是在文件末尾追加，用 --duplex receive 时是读取；也可以写明 ?mode=read、write 或 append。\
@@ -79,8 +81,6 @@ struct Connect: Verb {
             valueName: text("endpoint", "端点")), completion: .file())
     var endpoint: String
 
-    @OptionGroup var joining: JoinOptions
-
     @Argument(
         help: ArgumentHelp(
             text(
@@ -88,6 +88,8 @@ struct Connect: Verb {
                 "端口，用于前面只写主机的时候：与 nc 和 telnet 的写法相同，也是 ssh 的 %h %p 给出的写法。"),
             valueName: text("port", "端口")))
     var port: String?
+
+    @OptionGroup var joining: JoinOptions
 
     @Option(
         help: ArgumentHelp(

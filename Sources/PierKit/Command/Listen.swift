@@ -25,7 +25,8 @@ struct Listen: Verb {
             two clients, the first signal is an end with status 0.
 
             With datagrams the first sender is the client, and those of others are dropped and counted. Each line or piece \
-            of input is one; the end is silence: see --linger.
+            of input is one; the end is silence: see --linger. At the address of a multicast group, as in \
+            udp://239.1.2.3:8520?interface=eth0, it joins the group.
 
             fd:N and systemd:NAME are sockets that this process was started with: one that listens stays open for whoever \
             else holds it. A connected one is the one client, as are exec:PROGRAM ARGUMENTS and file:PATH, which is read, or \
@@ -48,7 +49,7 @@ struct Listen: Verb {
             之间收到的第一个信号以退出码 0 结束。
 
             数据报：第一个发送者就是客户端，其他人的被丢弃并计数。每一行或每一段输入是一个数据报；没有结束，只有沉默：\
-            见 --linger。
+            见 --linger。地址是组播组时，例如 udp://239.1.2.3:8520?interface=eth0，就加入这个组。
 
             fd:N 和 systemd:名字 是启动这个进程时交来的套接字：监听套接字对其他持有者仍然开放；已连接的就是那一个客户端，\
             exec:程序 参数 和 file:路径 也是，文件是读取，用 --duplex send 时是在末尾追加；见 connect 的帮助。

@@ -12,6 +12,16 @@ extension SocketError {
             return text(
                 "an address of one link needs its interface: [fe80::1%eth0]:8520",
                 "链路本地地址需要它的接口：[fe80::1%eth0]:8520")
+        case (.bind, .system(.operationNotSupportedByDevice)) where isOfGroup,
+            (.connect, .system(.networkUnreachable)) where isOfGroup:
+            return text(
+                "the system has no route to the group: name the interface, as in ?interface=eth0",
+                "系统没有到这个组的路由：请写明网络接口，例如 ?interface=eth0")
+        case (.connect, .system(.permissionDenied)) where isOfDatagrams && !isUnix,
+            (.send, .system(.permissionDenied)) where isOfDatagrams && !isUnix:
+            return text(
+                "a broadcast address needs ?broadcast=true; any other is forbidden by a firewall, here or on the way",
+                "广播地址需要 ?broadcast=true；其他地址则是被防火墙禁止的，可能在本机，也可能在途中")
         case (.bind, .system(.notSocket)), (.bind, .system(.isDirectory)):
             return text(
                 "something that is no socket is at that path: choose another path", "那个路径上的不是套接字：请换一个路径")
@@ -109,9 +119,11 @@ extension SocketError {
 
     /// Whether it is an IPv6 address of one link, and does not say of which.
     private var lacksInterface: Bool {
-        guard case .ipv6(let address, _, zone: 0)? = remote ?? local else { return false }
-        return address.isLinkLocal
+        guard let address = remote ?? local, case .ipv6(_, _, zone: 0) = address else { return false }
+        return address.isOfOneLink
     }
+
+    private var isOfGroup: Bool { (remote ?? local)?.isMulticast == true }
 
     /// Whether there is something else at the path.
     private var isNoSocket: Bool {

@@ -77,6 +77,8 @@ public struct Endpoint: Hashable, Sendable {
     public static let keys = ["backlog", "duplex"]
     /// Those that a file's endpoint has besides, whatever else is taken.
     static let fileKeys = ["mode"]
+    /// Those that a UDP endpoint has besides.
+    static let udpKeys = ["interface", "broadcast"]
 
     init(_ transport: Transport, _ place: Place, parameters: [Parameter]) {
         self.transport = transport

@@ -29,7 +29,7 @@ struct EndpointParser {
         if let transport, transport.isUnix {
             found = .address(.unix(try unixPlace(place)))
         } else if let transport, let elsewhere = try placeElsewhere(place, transport) {
-            return (transport, elsewhere, try parameters(from: mark, isFile: transport == .file))
+            return (transport, elsewhere, try parameters(from: mark, and: transport == .file ? Endpoint.fileKeys : []))
         } else if place == [UInt8(ascii: "-")], transport == nil {
             found = .standardStreams
         } else if transport == nil, isPath(place) {
@@ -38,7 +38,7 @@ struct EndpointParser {
         } else {
             found = try ipPlace(place)
         }
-        return (transport ?? .tcp, found, try parameters(from: mark))
+        return (transport ?? .tcp, found, try parameters(from: mark, and: transport == .udp ? Endpoint.udpKeys : []))
     }
 
     /// A place that needs no resolving.
@@ -225,9 +225,7 @@ struct EndpointParser {
         guard !plain.isEmpty else {
             throw error(written.startIndex, "an interface's name or number is missing behind the %")
         }
-        let index = if_nametoindex(plain)
-        if index != 0 { return index }
-        if let number = strictNumber(name), let zone = UInt32(exactly: number), zone > 0 { return zone }
+        if let number = interfaceNumber(plain) { return number }
         throw error(written.startIndex, "this machine has no interface \"\(plain.escapedForTerminal())\"")
     }
 
@@ -281,9 +279,9 @@ struct EndpointParser {
 
     // MARK: Parameters
 
-    private func parameters(from mark: Int, isFile: Bool = false) throws(EndpointError) -> [Endpoint.Parameter] {
+    private func parameters(from mark: Int, and more: [String] = []) throws(EndpointError) -> [Endpoint.Parameter] {
         guard mark < bytes.endIndex else { return [] }
-        let keys = isFile ? self.keys + Endpoint.fileKeys : self.keys
+        let keys = self.keys + more
         var found: [Endpoint.Parameter] = []
         for pair in bytes[(mark + 1)...].split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false) {
             let equals = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex

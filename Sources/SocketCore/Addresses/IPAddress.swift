@@ -32,6 +32,9 @@ public struct IPv4Address: Hashable, Sendable {
 
     /// Whether the address is in 127.0.0.0/8 and so never leaves this machine (RFC 1122).
     public var isLoopback: Bool { value >> 24 == 127 }
+
+    /// Whether the address is a multicast group, in 224.0.0.0/4 (RFC 1112).
+    package var isMulticast: Bool { value >> 28 == 0xe }
 }
 
 extension IPv4Address: CustomStringConvertible {
@@ -92,6 +95,12 @@ public struct IPv6Address: Hashable, Sendable {
 
     /// Whether the address is in fe80::/10, and so means something only together with a zone.
     public var isLinkLocal: Bool { high >> 54 == 0x3fa }
+
+    /// Whether the address is a multicast group, in ff00::/8.
+    package var isMulticast: Bool { high >> 56 == 0xff }
+
+    /// Whether the address is a group of one interface or of one link (RFC 4291, 2.7), and so needs a zone too.
+    package var isGroupOfOneLink: Bool { isMulticast && [1, 2].contains(high >> 48 & 0xf) }
 
     /// The IPv4 address inside `::ffff:a.b.c.d`, which is how a dual-stack socket names an IPv4 peer (RFC 4291, 2.5.5.2).
     public var mappedIPv4: IPv4Address? {

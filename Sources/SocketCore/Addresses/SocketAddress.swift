@@ -43,6 +43,21 @@ public enum SocketAddress: Hashable, Sendable {
         }
     }
 
+    /// Whether it is a multicast group: what is sent there goes to each of its members.
+    package var isMulticast: Bool {
+        switch self {
+        case .ipv4(let address, _): address.isMulticast
+        case .ipv6(let address, _, _): address.isMulticast
+        case .unix: false
+        }
+    }
+
+    /// Whether it means something only together with an interface.
+    package var isOfOneLink: Bool {
+        guard case .ipv6(let address, _, _) = self else { return false }
+        return address.isLinkLocal || address.isGroupOfOneLink
+    }
+
     /// The same address with another port; a Unix address stays as it is.
     public func with(port: UInt16) -> SocketAddress {
         switch self {
@@ -175,6 +190,14 @@ extension SocketAddress {
 }
 
 /// The name of an interface, or its number where it has none any more.
+/// The number of an interface that is written as its name or number; nil where this machine has none of that name.
+package func interfaceNumber(_ written: String) -> UInt32? {
+    let index = if_nametoindex(written)
+    if index != 0 { return index }
+    guard let number = strictNumber(written.utf8), number > 0 else { return nil }
+    return UInt32(exactly: number)
+}
+
 private func zoneName(_ zone: UInt32) -> String {
     let text = [UInt8](unsafeUninitializedCapacity: Int(IF_NAMESIZE)) { buffer, count in
         count = buffer.withMemoryRebound(to: CChar.self) { name in

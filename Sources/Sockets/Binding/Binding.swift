@@ -97,6 +97,8 @@ enum Binding {
                     // Accepted sockets inherit it.
                     try System.set(.noDelay, to: true, of: raw)
                 }
+                // Each member of a group gets its datagrams, so several on one machine share the port.
+                if kind == .datagram, address.isMulticast { try System.set(.reuseAddress, to: true, of: raw) }
                 if address.family == AF_INET6 { try System.set(.onlyIPv6, to: onlyIPv6, of: raw) }
                 try System.bind(raw, to: address)
             }

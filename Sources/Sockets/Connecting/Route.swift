@@ -74,6 +74,7 @@ extension Endpoint {
     /// Throws what connecting from this source or over this family would throw for the words alone, without touching the
     /// system.
     package func checkForConnecting(from source: SocketAddress?, over family: AddressFamily?) throws(SocketError) {
+        if transport == .udp { _ = try DatagramOptions(of: self, for: .connect) }
         _ = try Route(to: self, by: transport.carriesDatagrams ? .datagram : .stream, from: source, over: family)
     }
 

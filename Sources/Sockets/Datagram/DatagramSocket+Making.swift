@@ -14,17 +14,22 @@ extension DatagramSocket {
     /// `unix-dgram:///run/a.sock`, to talk to anybody. Port 0 means a free port.
     ///
     /// Never waits, so it takes addresses and `localhost`, and refuses other names. A Unix path gets the mode 0600 from its
-    /// first moment; a path that a dead socket of this user left behind is taken over. Throws `SocketError`. Corresponds to
-    /// `socket(2)` and `bind(2)`.
+    /// first moment; a path that a dead socket of this user left behind is taken over. Bound to a multicast group, it joins it,
+    /// by the interface that `?interface=eth0` names or by the system's choice, and shares its port with other members. With
+    /// `?broadcast=true` it may send to broadcast addresses. Throws `SocketError`. Corresponds to `socket(2)` and `bind(2)`.
     public convenience init(on endpoint: String, trace: Trace? = nil) throws(SocketError) {
         try self.init(on: Endpoint.parsed(endpoint, for: .bind), trace: trace)
     }
 
     /// Binds to an endpoint; see `init(on: String)`.
     public convenience init(on endpoint: Endpoint, trace: Trace? = nil) throws(SocketError) {
-        let made = try Binding.make(endpoint, .datagram, trace: trace)
+        let options = try DatagramOptions(of: endpoint, for: .bind)
+        let made = try Binding.make(options.completed(endpoint), .datagram, trace: trace)
         do throws(Errno) {
-            if endpoint.transport == .udp { try Self.prepare(made) }
+            if endpoint.transport == .udp {
+                try Self.prepare(made)
+                try options.prepareToReceive(made.waitable.rawValue, at: made.address)
+            }
         } catch {
             made.path?.remove()
             throw SocketError(.bind, .system(error), local: made.address, target: "\(endpoint)")
@@ -35,6 +40,7 @@ extension DatagramSocket {
 
     /// Throws what `init(on:)` would throw for the endpoint's words alone, without touching the system.
     package static func check(_ endpoint: Endpoint) throws(SocketError) {
+        _ = try DatagramOptions(of: endpoint, for: .bind)
         _ = try Binding.target(of: endpoint, for: .datagram)
     }
 
@@ -45,8 +51,11 @@ extension DatagramSocket {
         // Many senders may send at the same moment; the system cuts it to net.core.rmem_max.
         try System.set(.receiveBuffer, to: wantedReceiveBuffer, of: fd)
         try System.tellHops(fd, family: made.address.family)
-        // On every address, an answer leaves from the address that was asked, or its asker would not know it.
-        if made.address.isEveryAddress { try System.tellDestination(fd, family: made.address.family) }
+        // On every address, an answer leaves from the address that was asked, or its asker would not know it. In a group, a
+        // question that has no hop left may be answered.
+        if made.address.isEveryAddress || made.address.isMulticast {
+            try System.tellDestination(fd, family: made.address.family)
+        }
     }
 
     private static let wantedReceiveBuffer = 4 << 20
@@ -57,7 +66,8 @@ extension DatagramSocket {
     ///
     /// Waits only while a name is resolved, `timeout` at the most; nobody is asked whether he is there. `source` is the
     /// address to send from; a Unix path is made, and removed at the end, as `init(on:)` does. Without one a Unix socket gets
-    /// an abstract name of its own, so that it can be answered. Throws `SocketError`. Corresponds to `getaddrinfo(3)`,
+    /// an abstract name of its own, so that it can be answered. `?interface=eth0` says by which interface a multicast group is
+    /// reached, and `?broadcast=true` allows a broadcast address. Throws `SocketError`. Corresponds to `getaddrinfo(3)`,
     /// `socket(2)`, `bind(2)` and `connect(2)`.
     public convenience init(
         to endpoint: String, from source: SocketAddress? = nil, family: AddressFamily? = nil, timeout: Duration? = nil,
@@ -74,6 +84,7 @@ extension DatagramSocket {
         trace: Trace? = nil
     ) async throws(SocketError) {
         let deadline = try endpoint.deadline(of: timeout)
+        let options = try DatagramOptions(of: endpoint, for: .connect)
         let addresses =
             switch try Route(to: endpoint, by: .datagram, from: source?.ipSource, over: family) {
             case .addresses(let known): known
@@ -81,7 +92,7 @@ extension DatagramSocket {
                 try await Resolver.addresses(
                     of: name, port: port, family: family, until: deadline)
             }
-        try self.init(toOneOf: addresses, endpoint.transport, from: source, trace: trace)
+        try self.init(toOneOf: addresses, endpoint.transport, options, from: source, trace: trace)
     }
 
     /// Connects to an endpoint, such as `udp://127.0.0.5:8520`: what is sent goes there, and only its datagrams come.
@@ -105,6 +116,7 @@ extension DatagramSocket {
     ) throws(SocketError) {
         if let misuse = misuseOnLoop() { throw SocketError(.connect, misuse, target: "\(endpoint)") }
         let deadline = try endpoint.deadline(of: timeout)
+        let options = try DatagramOptions(of: endpoint, for: .connect)
         let addresses =
             switch try Route(to: endpoint, by: .datagram, from: source?.ipSource, over: family) {
             case .addresses(let known): known
@@ -112,18 +124,20 @@ extension DatagramSocket {
                 try Resolver.addressesBlocking(
                     of: name, port: port, family: family, until: deadline)
             }
-        try self.init(toOneOf: addresses, endpoint.transport, from: source, trace: trace)
+        try self.init(toOneOf: addresses, endpoint.transport, options, from: source, trace: trace)
     }
 
     /// The first address that the system has a way to.
     private convenience init(
-        toOneOf addresses: AddressList, _ transport: Endpoint.Transport, from source: SocketAddress?, trace: Trace?
+        toOneOf addresses: AddressList, _ transport: Endpoint.Transport, _ options: DatagramOptions,
+        from source: SocketAddress?, trace: Trace?
     ) throws(SocketError) {
         var last: SocketError?
-        for address in [addresses.first] + addresses.others {
+        for address in ([addresses.first] + addresses.others).map(options.completed) {
             var path: UnixPath?
             do throws(Errno) {
-                let descriptor = try Self.connected(to: address, from: source ?? Self.unbound(address), &path, trace)
+                let descriptor = try Self.connected(
+                    to: address, options, from: source ?? Self.unbound(address), &path, trace)
                 let bound = try System.localAddress(descriptor.rawValue)
                 self.init(
                     Waitable(descriptor, shortReadsDrain: true), transport, bound: bound, remote: address, path: path,
@@ -145,7 +159,8 @@ extension DatagramSocket {
     }
 
     private static func connected(
-        to address: SocketAddress, from source: SocketAddress?, _ path: inout UnixPath?, _ trace: Trace?
+        to address: SocketAddress, _ options: DatagramOptions, from source: SocketAddress?, _ path: inout UnixPath?,
+        _ trace: Trace?
     ) throws(Errno) -> Descriptor {
         let descriptor = try System.socket(family: address.family, kind: System.kindDatagram)
         trace?.tell(.created, of: descriptor.rawValue)
@@ -154,7 +169,10 @@ extension DatagramSocket {
         case let source?: try System.bind(descriptor.rawValue, to: source)
         case nil: break
         }
-        if address.family != AF_UNIX { try System.set(.tellsOverflow, to: true, of: descriptor.rawValue) }
+        if address.family != AF_UNIX {
+            try System.set(.tellsOverflow, to: true, of: descriptor.rawValue)
+            try options.prepareToSend(descriptor.rawValue, to: address)
+        }
         // Datagrams need no answer to a connect; the system only looks for a way and keeps the address.
         _ = try System.connect(descriptor.rawValue, to: address)
         trace?.tell(.connected, of: descriptor.rawValue)

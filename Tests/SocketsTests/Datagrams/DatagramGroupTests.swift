@@ -135,13 +135,13 @@ struct DatagramGroupTests {
             // One port for all of them, which the first has found.
             let first = try DatagramSocket(on: "udp://127.0.0.1:0")
             let group = try groupAddress(try #require(try first.localAddress.port))
-            let other = try DatagramSocket(on: Endpoint(.udp, .address(group)))
-            try other.join(group: group, interface: Self.loopback)
+            // Bound to the group, which they join by that.
+            let others = try (0..<2).map { _ in try DatagramSocket(on: "udp://\(group)?interface=lo") }
             let sender = try DatagramSocket(on: "udp://127.0.0.1:0")
             try sender.setMulticast(hops: 1, comesBack: true, interface: Self.loopback)
             try await sender.send([1], to: group)
-            #expect(try await other.receive().bytes == [1])
-            for socket in [first, other, sender] { socket.close() }
+            for other in others { #expect(try await other.receive().bytes == [1]) }
+            for socket in [first, sender] + others { socket.close() }
         }
     }
 
@@ -187,6 +187,26 @@ struct DatagramGroupTests {
             server.stopReceiving()
             try await serving.value
             server.close()
+        }
+    }
+
+    @Test(arguments: [
+        ("udp://127.0.0.1:0?interface=lo", "an interface is for a multicast group"),
+        ("udp://:0?interface=lo", "an interface is for a multicast group"),
+        ("udp://239.255.0.1:0?interface=nosuchif0", "no interface \"nosuchif0\""),
+        ("udp://239.255.0.1:0?interface=0", "no interface \"0\""),
+        ("udp://[ff02::4d%1]:0?interface=2", "names another interface"),
+        ("udp://127.0.0.1:0?broadcast=1", "broadcast is true or false"),
+        ("127.0.0.1:0?interface=lo", "unknown key"), ("unix-dgram:///a?broadcast=true", "unknown key"),
+    ])
+    func isAskedForInAnEndpointOfUDPAlone(_ text: String, _ reason: String) async throws {
+        for isBound in [true, false] {
+            let text = isBound ? text : text.replacing(":0?", with: ":9?")
+            let error = try await #require(throws: SocketError.self) {
+                if isBound { _ = try DatagramSocket(on: text) } else { _ = try await DatagramSocket(to: text) }
+            }
+            guard case .endpoint(let wrong) = error.cause else { throw error }
+            #expect(wrong.reason.contains(reason), "\(wrong)")
         }
     }
 
