@@ -144,7 +144,7 @@ import Testing
         (["unix-dgram:/tmp/pier.none", "unix-dgram:/tmp/pier.none"], "itself"),
         (["unix-dgram:/tmp/pier.self", "unix-dgram:/tmp/../tmp/pier.self"], "itself"),
         (["udp://127.0.0.1:0", "udp://127.0.0.1:1", "--max-sessions", "0"], "a whole number above 0"),
-        (["udp://127.0.0.1:0", "udp://127.0.0.1:1", "--linger", "1"], "500ms"),
+        (["udp://127.0.0.1:0", "udp://127.0.0.1:1", "--linger", "1d"], "500ms"),
         (["udp://127.0.0.1:0?max-clints=1", "udp://127.0.0.1:1"], "max-clients"),
     ])
     func wrongWordsAreUsage(words: [String], part: String) async throws {
