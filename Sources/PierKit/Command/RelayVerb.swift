@@ -32,6 +32,12 @@ struct RelayVerb: Verb {
             --frame says how these stand in a stream. What is lost is counted and ends nothing: a target that is not there, a \
             datagram that is too long for it.
 
+            As the target of datagrams, file:PATH and - (and an fd:N that is no socket) take those of all senders: each whole, in \
+            the order of arrival, and nothing is sent back; standard input is not read. When such an output is full or its \
+            reader has gone, the command fails. With exec:PROGRAM each sender has a program of its own, and what it prints \
+            goes back to that sender; for one program in all write pier relay udp://… - | PROGRAM. A program that ends badly is \
+            told; the sender's next datagram starts it again.
+
             A client that does not read delays no other, and is held back itself: see --receive-size. The first SIGINT, \
             SIGTERM or SIGHUP stops accepting, ends the input of what LISTEN is itself, and lets what is under way finish; \
             the second ends at once.
@@ -54,6 +60,11 @@ struct RelayVerb: Verb {
             会话有自己的套接字通往目标，直到双方沉默了 --idle-timeout 那么久。字节流遇到数据报时，--frame \
             说明数据报在字节流里怎样分界。丢失的只计数，不结束什么：目标不在，或者数据报对它来说太长。
 
+            作为数据报的目标，file:路径 和 -（以及不是套接字的 fd:编号）接受所有发送者的数据报：每个都完整，\
+            按到达的顺序，什么也不发回；不读取标准输入。这样的输出满了，或者没有人再读取它，命令就失败。\
+            用 exec:程序 时，每个发送者有自己的程序，程序的输出发回给那个发送者；要所有发送者共用一个程序，\
+            请写 pier relay udp://… - | 程序。程序出错结束时会说出来；发送者的下一个数据报再次启动它。
+
             不读取的客户端不会拖慢别人，只会挡住自己：见 --receive-size。第一个 SIGINT、SIGTERM 或 SIGHUP \
             停止接受新的客户端，结束“监听”自己的输入，让正在进行的结束；第二个立即结束。
             """))
@@ -68,6 +79,9 @@ struct RelayVerb: Verb {
         Example(
             "pier relay udp://127.0.0.5:8520 127.0.0.1:53 --frame length",
             text("DNS: datagrams here, a stream there", "DNS：这边是数据报，那边是字节流")),
+        Example(
+            "pier relay udp://127.0.0.5:5140 file:/tmp/log --frame lines",
+            text("each datagram of any sender a line of one file", "任何发送者的每个数据报都是一个文件的一行")),
     ]
 
     static let listenKeys = ["backlog", "receive-size", "max-clients", "max-sessions", "idle-timeout", "linger"]
@@ -124,8 +138,9 @@ struct RelayVerb: Verb {
     @Option(
         help: ArgumentHelp(
             text(
-                "How datagrams stand in a stream, where one side has streams and the other datagrams: lines (each a line), length (two bytes before each say how long it is, as in DNS over TCP), none (as they come).",
-                "一边是字节流、另一边是数据报时，数据报在字节流里怎样分界：lines（每个一行），length（每个前面两个字节是长度，如同 TCP 上的 DNS），none（来什么发什么）。")))
+                "How datagrams stand in a stream, where one side has streams and the other datagrams: lines (each a line), length (two bytes before each say how long it is, as in DNS over TCP), none (as they come; what is read at once is one datagram) (default: none with -, exec:, file: and a pipe; with tcp:// and unix: it must be said).",
+                "一边是字节流、另一边是数据报时，数据报在字节流里怎样分界：lines（每个一行），length（每个前面两个字节是长度，如同 TCP 上的 DNS），none（来什么发什么；一次读到的就是一个数据报）（默认：用 -、exec:、file: 和管道时是 none；用 tcp:// 和 unix: 时必须写明）。"
+            )))
     var frame: Framing?
 
     @Option(
@@ -193,7 +208,7 @@ struct RelayVerb: Verb {
 
     private func settings(_ front: [Endpoint], to behind: [Endpoint]) throws(Failure) -> [Settings] {
         let most = Count(Limits.relayed(endpoints: front.count, to: behind))
-        let mostSessions = Count(Limits.relayedSessions(endpoints: front.count))
+        let mostSessions = Count(Limits.relayedSessions(endpoints: front.count, to: behind))
         var all: [Settings] = []
         for endpoint in front {
             let isDatagrams = try namesDatagrams(endpoint)

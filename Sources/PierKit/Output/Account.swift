@@ -84,6 +84,14 @@ final class Account: Sendable {
     /// How many datagrams are lost, where none went on.
     func note(lost count: Int) { lostCount.store(count, ordering: .relaxed) }
 
+    /// A datagram that shares its output with others': it is not told by itself.
+    func note(collected bytes: Int, isLost: Bool) {
+        receivedBytes.add(bytes, ordering: .relaxed)
+        messageCount.add(1, ordering: .relaxed)
+        if isLost { lostCount.add(1, ordering: .relaxed) }
+        report?.count(collected: bytes)
+    }
+
     func accepted(on endpoint: String) { report?.accepted(self, on: endpoint) }
 
     func connected(from local: SocketAddress?, since start: Deadline) {

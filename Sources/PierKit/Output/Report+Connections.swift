@@ -25,6 +25,12 @@ extension Report {
         self.sent.add(Int(clamping: sent.bytes), ordering: .relaxed)
     }
 
+    /// Adds a datagram to the totals that is not told by itself.
+    func count(collected bytes: Int) {
+        received.add(bytes, ordering: .relaxed)
+        messages.add(1, ordering: .relaxed)
+    }
+
     func accepted(_ who: Account, on endpoint: String) {
         let members = who.members + [("endpoint", .string(endpoint))]
         tellMore(text("\(who.name) accepted on \(endpoint)", "\(endpoint) 接受了 \(who.name)"), "accepted", members)

@@ -30,6 +30,13 @@ final class DatagramAccounts: Sendable {
         ofTarget.withLock { $0 = account }
     }
 
+    /// That a stream took him: a connection, or a program.
+    func connected(to target: OpenedStream, since start: Deadline) {
+        let account = Account(target.peerName, report, of: client)
+        account.connected(from: try? target.connection.localAddress, since: start)
+        ofTarget.withLock { $0 = account }
+    }
+
     /// That no target took him. His first datagram is lost by that, besides those for which there was no room.
     func closed(unjoined session: DatagramSession, _ error: SocketError) {
         client.note(lost: session.droppedCount &+ 1)
@@ -39,13 +46,14 @@ final class DatagramAccounts: Sendable {
     /// What went each way until now, of a relay that is cut short.
     func count(_ relay: DatagramRelay) { client.note(relayed: relay.forth, relay.back, lost: 0) }
 
-    /// A failure belongs to the side whose verb it ended. `end` is how the client's stream ended behind its connection.
-    func closed(_ relay: DatagramRelay, client end: StreamEnd? = nil) {
+    /// A failure belongs to the side whose verb it ended. `end` is how the client's stream ended behind its connection, and
+    /// `ofTarget` how the target's did.
+    func closed(_ relay: DatagramRelay, client end: StreamEnd? = nil, target ofTarget: StreamEnd? = nil) {
         client.note(relayed: relay.forth, relay.back, lost: relay.lost &- relay.back.lost)
         client.closed(relay.forth.failed(.receive) ?? relay.back.failed(.send) ?? end?.failure, end?.program)
-        let target: Account? = ofTarget.withLock { $0 }
+        let target: Account? = self.ofTarget.withLock { $0 }
         target?.note(relayed: relay.back, relay.forth, lost: relay.back.lost)
-        target?.closed(relay.back.failed(.receive) ?? relay.forth.failed(.send))
+        target?.closed(relay.back.failed(.receive) ?? relay.forth.failed(.send), ofTarget?.program)
     }
 }
 

@@ -8,6 +8,11 @@ extension RelayServer {
     func serve(
         _ socket: DatagramSocket, _ settings: RelayVerb.Settings, on group: EventLoopGroup
     ) async -> SocketError? {
+        if let output {
+            return await output.collect(
+                from: socket, on: group, Senders(on: socket, settings, report), lostDatagrams)
+        }
+        defer { lostDatagrams.noteOverflow(of: socket) }
         do throws(SocketError) {
             try await socket.serve(on: group, limit: settings.maxSessions, idleTimeout: settings.idleTimeout) {
                 [self] session in await join(session, settings)
@@ -22,42 +27,57 @@ extension RelayServer {
     private func join(_ session: DatagramSession, _ settings: RelayVerb.Settings) async {
         occupancy.enter()
         defer { occupancy.leave() }
+        lostDatagrams.noteOverflow(of: session.socket)
         let accounts = DatagramAccounts(of: session, report)
-        let relay: DatagramRelay
         do throws(SocketError) {
-            relay = try await target(of: session, settings, accounts)
+            if let framing = framing(for: settings) {
+                try await join(session, settings, framing: framing, accounts)
+            } else {
+                try await join(session, accounts)
+            }
         } catch {
             // Those that came meanwhile begin a session of their own; the one that began this is lost.
             lostDatagrams.note(error)
             accounts?.closed(unjoined: session, error)
-            return
         }
+    }
+
+    private func join(_ session: DatagramSession, _ accounts: DatagramAccounts?) async throws(SocketError) {
+        let start = Deadline.now
+        let socket = try await datagramTarget(isOnly: false) { !session.isOver }
+        accounts?.connected(to: socket.remoteAddress, from: try? socket.localAddress, since: start)
+        let relay = DatagramRelay(session, socket, onLoss: lostDatagrams.note)
         await run(relay, accounts)
         if ongoing.leave(relay) { accounts?.closed(relay) }
     }
 
-    private func target(
-        of session: DatagramSession, _ settings: RelayVerb.Settings, _ accounts: DatagramAccounts?
-    ) async throws(SocketError) -> DatagramRelay {
+    /// A sender whose target is a stream of its own: a connection, or a program.
+    private func join(
+        _ session: DatagramSession, _ settings: RelayVerb.Settings, framing: Framing, _ accounts: DatagramAccounts?
+    ) async throws(SocketError) {
         let start = Deadline.now
-        guard let framing = framing(for: settings) else {
-            let socket = try await datagramTarget(isOnly: false) { !session.isOver }
-            accounts?.connected(to: socket.remoteAddress, from: try? socket.localAddress, since: start)
-            return DatagramRelay(session, socket, onLoss: lostDatagrams.note)
-        }
         let trace = report.trace
-        let stream = try await targets.first {
+        let target = try await targets.first {
             !session.isOver
         } onRefusal: { destination, error, _ in
             refused(destination, error)
         } by: { (destination) throws(SocketError) in
-            try await destination.connection(trace)
+            try await destination.stream(for: session, trace)
         }
+        programs.add(target)
+        let stream = target.connection
         try? stream.setKeepAlive(after: keepAlive)
-        accounts?.connected(to: stream.remoteAddress, from: try? stream.localAddress, since: start)
-        return DatagramRelay(
+        accounts?.connected(to: target, since: start)
+        let relay = DatagramRelay(
             session, stream, framing: framing, upTo: settings.receiveSize, linger: settings.linger,
-            onLoss: lostDatagrams.note)
+            onLoss: lostDatagrams.note, breakage: breakage(target))
+        await run(relay, accounts)
+        let end = await StreamEnd(of: target, isWhole: relay.forth.failure == nil)
+        programs.remove(target)
+        guard ongoing.leave(relay) else { return }
+        accounts?.closed(relay, target: end)
+        // A program that ended badly is told, though it ends only this sender's session.
+        if let failure = target.programFailure, losses.isTime, let sentence = failure.sentence { tell(sentence) }
     }
 
     /// A client that is a stream, and its target's datagrams. `stream` is what stands behind a client that was there from the
@@ -95,7 +115,7 @@ extension RelayServer {
 
     /// A program that was killed has not finished, and a file that could not be read to its end has not either.
     private func breakage(_ stream: OpenedStream?) -> (@Sendable () async -> SocketError?)? {
-        guard let stream else { return nil }
+        guard let stream, stream.program != nil || stream.bridge != nil else { return nil }
         return {
             await stream.program?.awaitEndOfStream()
             return stream.breakage(.receive)
@@ -139,6 +159,8 @@ final class LostDatagrams: Sendable {
     private let report: Report
     private let untold = Lock<(count: Int, last: SocketError?)>((0, nil))
     private let seldom = Seldom()
+    /// How many drops of each socket's queue were noted.
+    private let overflows = Lock<[ObjectIdentifier: Int]>([:])
 
     init(_ report: Report) { self.report = report }
 
@@ -149,6 +171,28 @@ final class LostDatagrams: Sendable {
             untold.last = error
         }
         if seldom.isTime { tell() }
+    }
+
+    /// The kernel has dropped so many before they were received, because the socket's queue was full.
+    func note(overflow count: Int, of socket: DatagramSocket) {
+        let reason = SocketError(
+            .receive, .misuse("they came faster than they were taken, so the kernel dropped them"),
+            target: "\(socket.endpoint)")
+        untold.withLock { untold in
+            untold.count += count
+            untold.last = reason
+        }
+        if seldom.isTime { tell() }
+    }
+
+    /// The same, of those that the kernel has told of since this was called last.
+    func noteOverflow(of socket: DatagramSocket) {
+        let count = overflows.withLock { known in
+            let (all, name) = (socket.overflowCount, ObjectIdentifier(socket))
+            defer { known[name] = all }
+            return all - (known[name] ?? 0)
+        }
+        if count > 0 { note(overflow: count, of: socket) }
     }
 
     /// Tells of those that have not been told of yet.

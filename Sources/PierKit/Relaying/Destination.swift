@@ -71,9 +71,11 @@ final class Destination: Sendable {
         }
     }
 
-    /// A connection for a sender of datagrams, to a socket's address.
-    func connection(_ trace: Trace?) async throws(SocketError) -> Connection {
-        try await Connection(to: endpoint, from: source, family: family, timeout: timeout, trace: trace)
+    /// A stream for a sender of datagrams: a connection to a socket's address, or a program of its own.
+    func stream(for session: DatagramSession, _ trace: Trace?) async throws(SocketError) -> OpenedStream {
+        try await Connection.open(
+            endpoint, for: ClientAddresses(of: session), file: .append, from: source, family: family, timeout: timeout,
+            trace: trace)
     }
 
     /// A socket for datagrams to and from there alone; nil when there is none left.

@@ -89,7 +89,7 @@ extension RelayServer {
     }
 
     /// As an event it is told with the client.
-    private func tell(_ words: String) {
+    func tell(_ words: String) {
         if report.form != .json { report.warning(words) }
     }
 

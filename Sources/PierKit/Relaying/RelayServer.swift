@@ -16,6 +16,9 @@ final class RelayServer: Sendable {
     /// Where datagrams stand in a stream, if they meet one.
     let framing: Framing?
     let lostDatagrams: LostDatagrams
+    /// Where the datagrams of all senders go, if they share a target.
+    var output: SharedOutput? { shared.withLock { $0 } }
+    private let shared = Lock<SharedOutput?>(nil)
     private let settings: [RelayVerb.Settings]
     private let loops: Int
     private let course: Course
@@ -43,6 +46,7 @@ final class RelayServer: Sendable {
             defer {
                 programs.endAll()
                 targets.close()
+                output?.close()
                 for entrance in entrances.withLock({ $0 }) { entrance.close() }
             }
             do throws(SocketError) { try open() } catch { throw Failure(error) }
@@ -58,13 +62,24 @@ final class RelayServer: Sendable {
     }
 
     private func open() throws(SocketError) {
-        try targets.open(report.trace)
+        try openOutput()
+        if output == nil { try targets.open(report.trace) }
         for setting in settings {
             for entrance in try Entrance.open(setting, keepAlive: keepAlive, report.trace) {
                 entrances.withLock { $0.append(entrance) }
                 if case .client(let stream, _) = entrance { programs.add(stream) }
             }
         }
+    }
+
+    /// Opens what the senders of datagrams share, if they do.
+    private func openOutput() throws(SocketError) {
+        let users = settings.count { $0.isDatagrams }
+        guard users > 0, !targets.carryDatagrams, let framing, let endpoint = targets.endpoints.first,
+            SharedOutput.isNamed(by: endpoint)
+        else { return }
+        let opened = try SharedOutput(endpoint, framing, users: users, report.trace)
+        shared.withLock { $0 = opened }
     }
 
     private func announce() {

@@ -21,14 +21,20 @@ enum Limits {
         return max(1, (clients(.tasks, endpoints: 1) - Relay.sharedDescriptors) / each / endpoints)
     }
 
-    /// How many senders of datagrams each of some endpoints relays: each needs a descriptor for its target.
-    static func relayedSessions(endpoints: Int) -> Int { min(mostRelayedSessions, relayed(endpoints: endpoints)) }
+    /// How many senders of datagrams each of some endpoints relays: each needs descriptors for its target. A program is
+    /// started for whatever address a datagram claims to come from, so there are few of those.
+    static func relayedSessions(endpoints: Int, to targets: [Endpoint] = []) -> Int {
+        let runsPrograms = targets.contains { $0.transport == .program }
+        let most = runsPrograms ? max(1, mostProgramsOfSenders / endpoints) : mostRelayedSessions
+        return min(most, relayed(endpoints: endpoints, to: targets))
+    }
 
     static let mostRelayedSessions = 10_000
+    static let mostProgramsOfSenders = 100
 
     static let relayedSessionsHelp = text(
-        "How many senders of datagrams have a session at once; at the limit the one that has been silent for longest makes room (default: \(mostRelayedSessions), or half of what the limit on open files leaves, if that is less). At the most, 64 datagrams wait in each, and 8 MiB in all.",
-        "同时有多少个数据报的发送者有会话；到了上限，沉默最久的一个让出位置（默认：\(mostRelayedSessions)，或者打开文件数的限制所剩的一半，取较小的）。每个会话最多有 64 个数据报等待，全部最多 8 MiB。"
+        "How many senders of datagrams have a session at once; at the limit the one that has been silent for longest makes room (default: \(mostRelayedSessions), or half of what the limit on open files leaves, if that is less; \(mostProgramsOfSenders) where each has a program). At the most, 64 datagrams wait in each, and 8 MiB in all.",
+        "同时有多少个数据报的发送者有会话；到了上限，沉默最久的一个让出位置（默认：\(mostRelayedSessions)，或者打开文件数的限制所剩的一半，取较小的；每个发送者有自己的程序时是 \(mostProgramsOfSenders)）。每个会话最多有 64 个数据报等待，全部最多 8 MiB。"
     )
 
     static let relayedHelp: String = {

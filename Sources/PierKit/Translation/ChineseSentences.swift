@@ -109,6 +109,8 @@ let chineseSentences: [String: String] = [
     "it is no listening socket; a connected one can only be the target": "它不是监听套接字；已连接的套接字只能作为目标",
     "every target is there for one client, and has it": "每个目标都只供一个客户端使用，已经有了",
     "this socket is being served already": "这个套接字已经在服务了",
+    "they came faster than they were taken, so the kernel dropped them": "它们来得比处理得快，所以内核丢弃了它们",
+    "nothing can be written to it": "不能往它那里写",
     "the datagram had no hop left": "数据报的跳数用完了",
     "a datagram with a line's end in it is no line": "含有行尾的数据报不能作为一行",
     "an empty datagram is nothing in a stream without framing": "没有分界的字节流里，空的数据报等于没有",

@@ -58,12 +58,34 @@ extension Bridge {
         try self.init("-", from: ends[0], to: ends[1], duplex: duplex, trace: trace)
     }
 
+    /// Joins standard output alone; standard input is left to whoever else reads it.
+    package convenience init(standardOutput trace: Trace?) throws(SocketError) {
+        let sink: BridgedDescriptor
+        do throws(Errno) {
+            sink = BridgedDescriptor(1, isFile: try System.use(of: 1).isFile, isOurs: false)
+        } catch {
+            throw SocketError(.open, .system(error), target: "-")
+        }
+        try self.init("-", from: nil, to: sink, duplex: .full, trace: trace)
+    }
+
     /// Takes over a descriptor that is no socket, in the directions that it was opened for, and makes it close-on-exec. From
     /// then on it is this bridge's to close, unless this throws, or it is one of the three standard streams.
     ///
     /// Never waits, and leaves its `O_NONBLOCK` as it is. Throws `.system` when it is not open, or a directory.
     public convenience init(
         adopting descriptor: CInt, duplex: Duplex = .full, trace: Trace? = nil
+    ) throws(SocketError) {
+        try self.init(adopting: descriptor, onlyToWrite: false, duplex: duplex, trace: trace)
+    }
+
+    /// Takes over a descriptor that is no socket and was opened for writing; nothing is read from it.
+    package convenience init(writingTo descriptor: CInt, trace: Trace?) throws(SocketError) {
+        try self.init(adopting: descriptor, onlyToWrite: true, duplex: .full, trace: trace)
+    }
+
+    private convenience init(
+        adopting descriptor: CInt, onlyToWrite: Bool, duplex: Duplex, trace: Trace?
     ) throws(SocketError) {
         let name = "fd:\(descriptor)"
         let kind: System.DescriptorUse
@@ -75,11 +97,13 @@ extension Bridge {
         } catch {
             throw SocketError(.adopt, .system(error), target: name)
         }
+        if onlyToWrite, !kind.writes {
+            throw SocketError(.adopt, .misuse("nothing can be written to it"), target: name)
+        }
+        let reads = kind.reads && !onlyToWrite
         let end = BridgedDescriptor(
-            descriptor, isFile: kind.isFile, isOurs: !isStandard,
-            users: kind.reads && kind.writes ? 2 : 1)
-        try self.init(
-            name, from: kind.reads ? end : nil, to: kind.writes ? end : nil, duplex: duplex, trace: trace)
+            descriptor, isFile: kind.isFile, isOurs: !isStandard, users: reads && kind.writes ? 2 : 1)
+        try self.init(name, from: reads ? end : nil, to: kind.writes ? end : nil, duplex: duplex, trace: trace)
     }
 }
 

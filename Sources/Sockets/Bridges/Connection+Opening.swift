@@ -21,6 +21,20 @@ extension Connection {
         from source: SocketAddress? = nil, family: AddressFamily? = nil, timeout: Duration? = nil,
         duplex: Duplex? = nil, trace: Trace? = nil
     ) async throws(SocketError) -> OpenedStream {
+        if let opened = try openHere(endpoint, for: client.map { ClientAddresses(of: $0) }, mode, duplex, trace) {
+            return opened
+        }
+        return OpenedStream(
+            try await Connection(
+                to: endpoint, from: source, family: family, timeout: timeout, duplex: duplex, trace: trace))
+    }
+
+    /// The same for a client of whom only the addresses are known, as of a sender of datagrams.
+    package static func open(
+        _ endpoint: Endpoint, for client: ClientAddresses?, file mode: FileAccess,
+        from source: SocketAddress? = nil, family: AddressFamily? = nil, timeout: Duration? = nil,
+        duplex: Duplex? = nil, trace: Trace? = nil
+    ) async throws(SocketError) -> OpenedStream {
         if let opened = try openHere(endpoint, for: client, mode, duplex, trace) { return opened }
         return OpenedStream(
             try await Connection(
@@ -34,14 +48,17 @@ extension Connection {
         from source: SocketAddress? = nil, family: AddressFamily? = nil, timeout: Duration? = nil,
         duplex: Duplex? = nil, trace: Trace? = nil
     ) throws(SocketError) -> OpenedStream {
-        if let opened = try openHere(endpoint, for: client, mode, duplex, trace) { return opened }
+        if let opened = try openHere(endpoint, for: client.map { ClientAddresses(of: $0) }, mode, duplex, trace) {
+            return opened
+        }
         return OpenedStream(
             try Connection(to: endpoint, from: source, family: family, timeout: timeout, duplex: duplex, trace: trace))
     }
 
-    /// What needs no connecting; nil for all else.
+    /// What needs no connecting; nil for all else. Only a program asks for the addresses of `client`.
     private static func openHere(
-        _ endpoint: Endpoint, for client: Connection?, _ mode: FileAccess, _ given: Duplex?, _ trace: Trace?
+        _ endpoint: Endpoint, for client: @autoclosure () -> ClientAddresses?, _ mode: FileAccess, _ given: Duplex?,
+        _ trace: Trace?
     ) throws(SocketError) -> OpenedStream? {
         let duplex = try endpoint.duplex(or: given)
         switch endpoint.place {
@@ -50,7 +67,7 @@ extension Connection {
         case .standardStreams:
             return OpenedStream(try Bridge(standardStreams: duplex, trace: trace))
         case .program(let command):
-            return OpenedStream(try ChildProcess(running: command, for: client, duplex: duplex, trace: trace))
+            return OpenedStream(try ChildProcess(running: command, for: client(), duplex: duplex, trace: trace))
         case .file(let path):
             return OpenedStream(
                 try Bridge(opening: path, for: endpoint.fileMode(or: mode), duplex: duplex, trace: trace))
@@ -64,6 +81,29 @@ extension Connection {
                 }
             }
         }
+    }
+
+    /// Opens what an endpoint names only to write to it: `file:` (appended to, unless its `mode` is `write`), `-`, which is
+    /// standard output then, and an `fd:` that is no socket. Standard input, and what the other side of a descriptor says, is
+    /// never read; the connection receives its end when no more can be written.
+    ///
+    /// Does not wait. Throws as `open` does, and `.misuse` for every other endpoint.
+    package static func openOutput(_ endpoint: Endpoint, trace: Trace? = nil) throws(SocketError) -> OpenedStream {
+        switch endpoint.place {
+        case .standardStreams:
+            return OpenedStream(try Bridge(standardOutput: trace))
+        case .file(let path):
+            let mode = try endpoint.fileMode(or: .append)
+            guard mode != .read else { break }
+            return OpenedStream(try Bridge(opening: path, for: mode, trace: trace))
+        case .descriptor(let number):
+            if number <= 2 { return OpenedStream(try Bridge(writingTo: number, trace: trace)) }
+            return try Inherited.taking(number) { () throws(SocketError) in
+                OpenedStream(try Bridge(writingTo: number, trace: trace))
+            }
+        case .address, .name, .port, .program, .inherited: break
+        }
+        throw SocketError(.open, .misuse("nothing can be written to it"), target: "\(endpoint)")
     }
 
     private static func opened(

@@ -53,8 +53,16 @@ public final class ChildProcess: Sendable {
     /// Blocks the thread until the program has begun, which takes about a millisecond. Throws `.system` when there is no
     /// such program, when it may not be run, and when the process has no descriptors left. Corresponds to
     /// `socketpair(2)` and `posix_spawnp(3)`.
-    public init(
+    public convenience init(
         running command: Endpoint.Command, for client: Connection? = nil, duplex: Duplex = .full, trace: Trace? = nil
+    ) throws(SocketError) {
+        try self.init(
+            running: command, for: client.map { ClientAddresses(of: $0) }, duplex: duplex, trace: trace)
+    }
+
+    /// The same for a client of whom only the addresses are known.
+    package init(
+        running command: Endpoint.Command, for client: ClientAddresses?, duplex: Duplex, trace: Trace?
     ) throws(SocketError) {
         let pair: (CInt, CInt)
         let process: CInt
@@ -65,7 +73,7 @@ public final class ChildProcess: Sendable {
             let its = Descriptor(owning: pair.1)
             try System.makeBlocking(its.rawValue)
             process = try System.spawn(
-                command.arguments, settings: Self.settings(for: client), standardStreams: its.rawValue)
+                command.arguments, settings: client?.settings ?? [], standardStreams: its.rawValue)
             _ = consume its
             connection = Connection(ours, origin: .paired, remote: .unnamed, duplex: duplex, trace: trace)
         } catch {
@@ -74,19 +82,6 @@ public final class ChildProcess: Sendable {
         self.command = command
         reaper = Reaper(process)
         reaper.start()
-    }
-
-    /// What the program is told about its client, as `NAME=VALUE`.
-    private static func settings(for client: Connection?) -> [String] {
-        guard let client else { return [] }
-        var settings: [String] = []
-        if client.remoteAddress.port != nil, let peer = try? Endpoint(client.remoteAddress) {
-            settings.append("PIER_PEER_ADDRESS=\(peer)")
-        }
-        if let local = try? client.localAddress, let endpoint = try? Endpoint(local) {
-            settings.append("PIER_LOCAL_ADDRESS=\(endpoint)")
-        }
-        return settings
     }
 
     // MARK: Its end

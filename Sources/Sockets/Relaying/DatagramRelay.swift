@@ -84,7 +84,18 @@ public final class DatagramRelay: Sendable {
         _ client: DatagramSession, _ target: Connection, framing: Framing, upTo size: Int = 65536,
         linger: Duration = .seconds(1), onLoss: (@Sendable (SocketError) -> Void)? = nil
     ) {
-        self.init(client, FramedStream(target, framing, upTo: size), idleTimeout: nil, linger: linger, onLoss)
+        self.init(
+            client, target, framing: framing, upTo: size, linger: linger, onLoss: onLoss, breakage: nil)
+    }
+
+    /// The same; `breakage` waits until it is known what stands behind the target's end, and says why it is none.
+    package convenience init(
+        _ client: DatagramSession, _ target: Connection, framing: Framing, upTo size: Int, linger: Duration,
+        onLoss: (@Sendable (SocketError) -> Void)?, breakage: (@Sendable () async -> SocketError?)?
+    ) {
+        self.init(
+            client, FramedStream(target, framing, upTo: size, breakage: breakage), idleTimeout: nil, linger: linger,
+            onLoss)
     }
 
     /// A stream joined to a connected socket; both are the relay's own from now on. When the client has finished sending,

@@ -29,7 +29,8 @@ final class FramedStream: DatagramEnd {
         self.connection = connection
         self.breakage = breakage
         self.framing = framing
-        self.size = size
+        // More would be one datagram of full length, and a short one after it.
+        self.size = framing == .none ? min(size, Framing.longest) : size
         deframer = Deframer(framing)
     }
 
