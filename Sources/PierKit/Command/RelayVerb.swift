@@ -35,12 +35,13 @@ struct RelayVerb: Verb {
             As the target of datagrams, file:PATH and - (and an fd:N that is no socket) take those of all senders: each whole, in \
             the order of arrival, and nothing is sent back; standard input is not read. When such an output is full or its \
             reader has gone, the command fails. With exec:PROGRAM each sender has a program of its own, and what it prints \
-            goes back to that sender; for one program in all write pier relay udp://… - | PROGRAM. A program that ends badly is \
+            goes back to that sender; for one program in all write pier relay udp://HOST:PORT - | PROGRAM. A program that ends badly is \
             told; the sender's next datagram starts it again.
 
             A client that does not read delays no other, and is held back itself: see --receive-size. The first SIGINT, \
-            SIGTERM or SIGHUP stops accepting, ends the input of what LISTEN is itself, and lets what is under way finish; \
-            the second ends at once.
+            SIGTERM or SIGHUP stops accepting and lets what is under way finish; the second ends at once. Where LISTEN is \
+            one client itself, a signal ends the command as it ends connect: what was read is delivered, and the target \
+            sees a reset unless the input had ended.
             """,
             """
             任何一边来的内容都发给另一边。每个方向自己结束：一边的结束会传给另一边，而另一个方向继续进行。\
@@ -63,10 +64,11 @@ struct RelayVerb: Verb {
             作为数据报的目标，file:路径 和 -（以及不是套接字的 fd:编号）接受所有发送者的数据报：每个都完整，\
             按到达的顺序，什么也不发回；不读取标准输入。这样的输出满了，或者没有人再读取它，命令就失败。\
             用 exec:程序 时，每个发送者有自己的程序，程序的输出发回给那个发送者；要所有发送者共用一个程序，\
-            请写 pier relay udp://… - | 程序。程序出错结束时会说出来；发送者的下一个数据报再次启动它。
+            请写 pier relay udp://HOST:PORT - | 程序。程序出错结束时会说出来；发送者的下一个数据报再次启动它。
 
             不读取的客户端不会拖慢别人，只会挡住自己：见 --receive-size。第一个 SIGINT、SIGTERM 或 SIGHUP \
-            停止接受新的客户端，结束“监听”自己的输入，让正在进行的结束；第二个立即结束。
+            停止接受新的客户端，让正在进行的结束；第二个立即结束。“监听”本身就是一个客户端时，信号的作用与 connect 相同：\
+            已读取的送达，输入还没有结束的话，目标看到的是重置。
             """))
 
     static let examples = [

@@ -86,7 +86,8 @@ struct PositiveSpan: ExpressibleByArgument, Equatable {
     var duration: Duration? { span.duration }
 
     static let hint = text(
-        "a number above 0 with its unit, such as 500ms, 2s or 5m, or off", "大于 0 的数字带单位，例如 500ms、2s 或 5m，或者 off")
+        "a time above 0, such as 2 (seconds), 500ms, 1.5s or 1m30s, or off",
+        "大于 0 的时间，例如 2（秒）、500ms、1.5s 或 1m30s，或者 off")
 
     var defaultValueDescription: String { span.defaultValueDescription }
 }

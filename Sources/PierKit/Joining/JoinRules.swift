@@ -58,16 +58,10 @@ struct JoinRules: Sendable {
 }
 
 /// Standard input and output joined to one peer.
-protocol Join: AnyObject, Sendable {
+protocol Join: AnyObject, Delivery, Sendable {
     var account: Account { get }
     /// Until the peer's end, or what stands for it. Blocks the thread.
     func run() throws(Failure)
-    /// Whether the peer has all that was read of the input. For the main thread, after a signal.
-    var isDelivered: Bool { get }
-    /// Tells the user that the command waits for that.
-    func tellDelivery(until deadline: Deadline)
-    /// Ends the connection, cleanly where the whole input was delivered; false where it had ended already.
-    func leave() -> Bool
     /// Ends the connection at once, as one that was cut short; false where it had ended already.
     @discardableResult
     func cut() -> Bool

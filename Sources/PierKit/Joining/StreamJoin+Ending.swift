@@ -153,13 +153,7 @@ extension StreamJoin {
 
     var isDelivered: Bool { input.isAtRest && unacknowledged == 0 }
 
-    func tellDelivery(until deadline: Deadline) {
-        let limit = deadline.remaining.map { text(", for at most \($0.inSeconds) s", "，最多等 \($0.inSeconds) 秒") } ?? ""
-        rules.report.note(
-            text(
-                "standard input is no longer read; waiting until \(account.name) has taken what was\(limit); a second signal ends this at once",
-                "不再读取标准输入；正在等待 \(account.name) 收下已读取的部分\(limit)；再来一个信号就立即结束"))
-    }
+    func tellDelivery(until deadline: Deadline) { rules.report.waitsForDelivery(to: account.name, until: deadline) }
 
     /// Ends the connection after a signal, when all that was read has been delivered; false where it had ended already. A
     /// terminal's input is whole when the user stops it; any other one only at end-of-file.

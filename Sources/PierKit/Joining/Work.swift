@@ -49,7 +49,7 @@ final class Work: Sendable {
                 switch stop() {
                 case .now: throw ExitStatus.signal(number)
                 case .after(let join):
-                    if let status = deliver(to: join, until: deadline, number) { throw status }
+                    if let status = events.awaitDelivery(join, until: deadline, after: number) { throw status }
                 case .byItself: break
                 }
                 switch events.next(until: deadline) {
@@ -60,30 +60,6 @@ final class Work: Sendable {
             case .ended, .outputFailed, .flushFailed, nil: return
             }
         }
-    }
-
-    /// How long a delivery may take before the user is told that the command waits for it.
-    private static let patience = Duration.milliseconds(200)
-
-    /// Waits until the peer has all that was read of the input; then lets it go, so that it can tell a whole input from one
-    /// that was cut short. The kernel wakes no process for an acknowledgement, so it is asked again and again.
-    /// Nil where the work has ended by itself at the same moment.
-    private func deliver(to join: any Join, until deadline: Deadline, _ number: Int32) -> ExitStatus? {
-        let notice = Deadline.after(Self.patience)
-        var (pause, isTold) = (Duration.milliseconds(1), false)
-        while !join.isDelivered {
-            switch events.next(until: min(deadline, .after(pause))) {
-            case .signal(let second): return .signal(second)
-            case nil where deadline.isPast: return .signal(number)
-            case nil: pause = min(pause * 2, .milliseconds(20))
-            case .ended, .outputFailed, .flushFailed: return .signal(number)
-            }
-            if !isTold, notice.isPast {
-                join.tellDelivery(until: deadline)
-                isTold = true
-            }
-        }
-        return join.leave() ? .signal(number) : nil
     }
 }
 

@@ -16,7 +16,9 @@ final class Course: Sendable {
 
     /// Waits for the end; returns when all went well. `stop` is called at the first signal. What was shown on
     /// `output` is written out first: within the grace, or at the second signal at once, as far as somebody reads it.
-    func wait(writing output: Sink? = nil, stop: () -> Void) throws {
+    ///
+    /// With a `delivery`, the only client is no server's: after it the command ends by the signal.
+    func wait(writing output: Sink? = nil, delivery: (any Delivery)? = nil, stop: () -> Void) throws {
         var deadline = Deadline.never
         var signal: Int32 = 0
         while true {
@@ -25,6 +27,9 @@ final class Course: Sendable {
                 signal = number
                 stop()
                 if let grace { deadline = .after(grace) }
+                if let delivery {
+                    throw events.awaitDelivery(delivery, until: deadline, after: number) ?? .signal(number)
+                }
             case nil, .signal:
                 try? output?.flush(until: .after(.milliseconds(100)))
                 throw ExitStatus.signal(signal)

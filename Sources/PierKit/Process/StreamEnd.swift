@@ -44,6 +44,14 @@ extension OpenedStream {
         if case .bridge(let bridge) = counterpart { bridge } else { nil }
     }
 
+    /// Whether a person types what comes from there.
+    var endsAtTerminal: Bool {
+        switch counterpart {
+        case .bridge(let bridge): bridge.name == "-" && Standard.isTerminal(0)
+        case .peer, .program: false
+        }
+    }
+
     /// The program, if it is one that was started for this.
     var program: ChildProcess? {
         if case .program(let program) = counterpart { program } else { nil }

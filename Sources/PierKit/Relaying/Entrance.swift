@@ -57,11 +57,12 @@ enum Entrance: Sendable {
         }
     }
 
-    /// Lets nobody else in. A client that was there from the start has said all that it will.
-    func stop() {
+    /// Accepts no further client, and reads no more of one that was there from the start. With `lone` that is the only one.
+    func stop(_ lone: LoneRelay?) {
         switch self {
         case .listener(let listener, _): listener.close()
-        case .client(let stream, _): try? stream.connection.stopReceiving()
+        case .client(let stream, _):
+            if let lone { lone.stop(stream) } else { try? stream.connection.stopReceiving() }
         case .senders(let socket, let settings): socket.finishServing(afterSilence: settings.linger)
         }
     }

@@ -13,16 +13,24 @@ final class Joint: Sendable {
 
     init(
         _ client: Connection, _ stream: OpenedStream?, _ target: OpenedStream, _ settings: RelayVerb.Settings,
-        isThereOnce: Bool, _ accounts: Accounts?
+        isThereOnce: Bool, _ accounts: Accounts?, stopped lone: LoneRelay? = nil
     ) {
         var onFinish: (@Sendable (Connection) -> Void)?
         if let accounts { onFinish = { accounts.finished($0) } }
         relay = Relay(
             client, target.connection, upTo: settings.receiveSize, idleTimeout: settings.idleTimeout,
-            onFinish: onFinish, breakage: Self.breakage(stream, target), settle: Self.settle(stream, target))
+            onFinish: onFinish, breakage: Self.breakage(stream, target, lone), settle: Self.settle(stream, target))
         self.target = target
         self.isThereOnce = isThereOnce
         self.accounts = accounts
+    }
+
+    /// Whether the target has all that the client said, and its end.
+    var isDelivered: Bool {
+        guard relay.hasPassedEnd(to: target.connection) else { return false }
+        // On a Unix socket what was sent is the peer's at once.
+        if case .unix = target.connection.remoteAddress { return true }
+        return (try? target.connection.unacknowledged) ?? 0 == 0
     }
 
     /// Ends it at once; what went each way is in the totals all the same.
@@ -73,10 +81,13 @@ final class Joint: Sendable {
 
     /// What looks like the end of a bridge is none where it failed, nor that of a program that was killed.
     private static func breakage(
-        _ stream: OpenedStream?, _ target: OpenedStream
+        _ stream: OpenedStream?, _ target: OpenedStream, _ lone: LoneRelay?
     ) -> (@Sendable (Connection, SocketError.Operation) -> SocketError?)? {
-        guard stream?.canBreak ?? false || target.canBreak else { return nil }
-        return { connection, verb in (connection === target.connection ? target : stream)?.breakage(verb) }
+        guard lone != nil || stream?.canBreak ?? false || target.canBreak else { return nil }
+        return { connection, verb in
+            if connection === target.connection { return target.breakage(verb) }
+            return (verb == .receive ? lone?.breakage : nil) ?? stream?.breakage(verb)
+        }
     }
 
     private static func settle(

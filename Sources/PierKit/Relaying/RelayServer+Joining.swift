@@ -13,6 +13,7 @@ extension RelayServer {
         if let framing = framing(for: settings) { return await join(client, settings, framing: framing, as: stream) }
         guard let joint = await reach(client, settings, stream) else { return }
         ongoing.enter(joint) { joint.cut() }
+        if stream != nil { lone.joined(joint) }
         await joint.relay.run()
         await conclude(joint, stream)
     }
@@ -46,7 +47,9 @@ extension RelayServer {
             if targets.areSpent { stopListening() }
             try? target.connection.setKeepAlive(after: keepAlive)
             accounts?.connected(to: target, since: start)
-            return Joint(client, stream, target, settings, isThereOnce: destination.endpoint.isThereOnce, accounts)
+            return Joint(
+                client, stream, target, settings, isThereOnce: destination.endpoint.isThereOnce, accounts,
+                stopped: stream == nil ? nil : lone)
         } catch {
             // Not an end, which would look like an answer without words.
             client.abort()

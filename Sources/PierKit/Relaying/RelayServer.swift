@@ -19,6 +19,7 @@ final class RelayServer: Sendable {
     /// Where the datagrams of all senders go, if they share a target.
     var output: SharedOutput? { shared.withLock { $0 } }
     private let shared = Lock<SharedOutput?>(nil)
+    let lone: LoneRelay
     private let settings: [RelayVerb.Settings]
     private let loops: Int
     private let course: Course
@@ -35,6 +36,7 @@ final class RelayServer: Sendable {
         keepAlive = command.keepAlive.duration
         report = Report(command.reporting.form, isTraced: command.reporting.trace)
         lostDatagrams = LostDatagrams(report)
+        lone = LoneRelay(report)
         course = Course(grace: command.grace.duration)
     }
 
@@ -53,13 +55,19 @@ final class RelayServer: Sendable {
             for entrance in entrances.withLock({ $0 }) { try checkTargets(targets.endpoints, of: entrance) }
             announce()
             try start()
+            let isAlone = entrances.withLock { $0 }.count == 1 && !serves
             try report.following {
-                try course.wait { for entrance in entrances.withLock({ $0 }) { entrance.stop() } }
+                try course.wait(delivery: isAlone ? lone : nil) {
+                    for entrance in entrances.withLock({ $0 }) { entrance.stop(isAlone ? lone : nil) }
+                }
             } cut: {
-                ongoing.cutAll()
+                if !lone.isWhole { ongoing.cutAll() }
             }
         }
     }
+
+    /// Whether clients can come.
+    private var serves: Bool { entrances.withLock { $0 }.contains { $0.endpoint != nil } }
 
     private func open() throws(SocketError) {
         try openOutput()

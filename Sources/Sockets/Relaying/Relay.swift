@@ -248,6 +248,12 @@ public final class Relay: Sendable {
         cut()
     }
 
+    /// Whether all that one side has said, and its end, has been passed on to the other.
+    package func hasPassedEnd(to side: Connection) -> Bool {
+        let way: Way = side === first ? .back : .forth
+        return stages.load(ordering: .acquiring) & way.hasEnded != 0 && flow(way).failure == nil
+    }
+
     /// Ends it at once. Neither side may take that for the other's end, so it is a reset where there is such a thing.
     package func cut() {
         first.abort()
