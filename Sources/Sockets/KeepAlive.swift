@@ -22,6 +22,21 @@ extension Connection {
     }
 }
 
+extension Connection {
+    /// Has the system ask a peer that has finished every 5 s whether it is still there: it may have closed altogether, and
+    /// then its system answers with a reset as soon as it has forgotten the connection (`tcp_fin_timeout`, 60 s). A peer
+    /// that cannot be reached for less than a minute is not given up.
+    package func probeFinishedPeer() {
+        if case .unix = remoteAddress { return }
+        _ = try? waitable.use { (fd) throws(Errno) in
+            try System.set(.keepAliveIdle, to: 5, of: fd)
+            try System.set(.keepAliveInterval, to: 5, of: fd)
+            try System.set(.keepAliveCount, to: 12, of: fd)
+            try System.set(.keepAlive, to: true, of: fd)
+        }
+    }
+}
+
 extension Listener {
     /// What `Connection.setKeepAlive` does, for each client that connects from now on: its socket inherits it.
     ///

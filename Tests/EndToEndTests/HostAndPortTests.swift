@@ -3,6 +3,12 @@ import Testing
 
 /// `connect HOST PORT`, as nc and telnet take it, and as ssh's %h and %p give it.
 @Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct HostAndPortTests {
+    @Test func anEmptyHostIsRefused() async throws {
+        let done = try await pier("connect", "", "80")
+        #expect(done.status == 2)
+        expectOneSentence(done, "the host is empty")
+    }
+
     @Test(arguments: ["127.0.0.1", "localhost", "127.0.0.1?ipv4=true", "tcp://127.0.0.1", "::ffff:127.0.0.1"])
     func aHostAndAPortAreTwoWords(host: String) async throws {
         try await serving("--show", "none") { server in

@@ -14,6 +14,13 @@ extension String {
         let place = prefix { $0 != "?" }
         let scheme = place.firstRange(of: "://").map { place[..<$0.upperBound] } ?? ""
         let host = place.dropFirst(scheme.count)
+        guard !host.isEmpty else {
+            throw Failure(
+                .usage,
+                text(
+                    "the host is empty: write HOST PORT, or :\(port.escapedForTerminal()) for this machine",
+                    "主机是空的：请写 HOST PORT，或者用 :\(port.escapedForTerminal()) 表示本机"))
+        }
         let isBare = host.contains(":") && !host.hasPrefix("[")
         return scheme + (isBare ? "[\(host)]" : host) + ":" + port + dropFirst(place.count)
     }

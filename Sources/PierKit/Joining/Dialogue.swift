@@ -44,7 +44,7 @@ struct Dialogue {
         while true {
             rules.catchUp()
             try rules.write(Self.prompt)
-            guard let line = try input.line() else { return nil }
+            guard let line = try join.readLine() else { return nil }
             if !line.isEmpty || rules.sendsReturns { return line }
             rules.note(Language.current.emptyMessage)
         }

@@ -131,7 +131,11 @@ final class StandardInput: Sendable {
         return all == 0 ? nil : all
     }
 
-    private func readAnew(upTo count: Int, watching socket: CInt? = nil) throws(Failure) -> [UInt8]? {
+    private static let peerHasFinished = CShort(0x2000)  // POLLRDHUP of poll(2), which Swift does not import
+
+    private func readAnew(
+        upTo count: Int, watching socket: CInt? = nil, for ends: CShort = 0
+    ) throws(Failure) -> [UInt8]? {
         var began: Deadline?
         while state.withLock({ $0.mayRead }) {
             do throws(Errno) {
@@ -139,7 +143,7 @@ final class StandardInput: Sendable {
                 var entries = [
                     pollfd(fd: source, events: CShort(POLLIN), revents: 0),
                     pollfd(fd: alarm, events: CShort(POLLIN), revents: 0),
-                    pollfd(fd: socket ?? -1, events: 0, revents: 0),
+                    pollfd(fd: socket ?? -1, events: ends, revents: 0),
                 ]
                 guard let ready = try System.poll(&entries, milliseconds: trace != nil && began == nil ? 0 : -1) else {
                     continue
@@ -148,7 +152,7 @@ final class StandardInput: Sendable {
                     began = .now
                     continue
                 }
-                if entries[2].revents & CShort(POLLHUP | POLLERR | POLLNVAL) != 0 { return nil }
+                if entries[2].revents & (CShort(POLLHUP | POLLERR | POLLNVAL) | ends) != 0 { return nil }
                 // An interrupted reader takes nothing: the bytes are for another peer, or for the next program.
                 guard entries[0].revents != 0, entries[1].revents == 0,
                     state.withLock({ state in
@@ -191,8 +195,9 @@ final class StandardInput: Sendable {
     private static let longestLine = 1 << 20
 
     /// The next line without its end; nil at the end, and when it is interrupted. A last line may lack its end. Blocks the
-    /// thread.
-    func line() throws(Failure) -> [UInt8]? {
+    /// thread. Nil also when the peer's socket, `watching`, can carry nothing more (`POLLHUP`); and where a person types,
+    /// as soon as the peer has finished (`POLLRDHUP`).
+    func line(watching socket: CInt? = nil) throws(Failure) -> [UInt8]? {
         var searched = 0
         while true {
             let (line, length, mayRead) = state.withLock { state -> ([UInt8]?, Int, Bool) in
@@ -216,7 +221,8 @@ final class StandardInput: Sendable {
                         "标准输入：有一行超过了 \(Self.longestLine) 字节；请用 --duplex full"))
             }
             searched = length
-            if mayRead, let more = try readAnew(upTo: 65536) {
+            let ends = isTerminal ? Self.peerHasFinished : 0
+            if mayRead, let more = try readAnew(upTo: 65536, watching: socket, for: ends) {
                 state.withLock { $0.held += more }
                 continue
             }

@@ -32,11 +32,24 @@ extension StreamJoin {
         }
         guard input.hasEnded else { return .interrupted }
         do throws(Failure) { try finishSending() } catch { return .networkFailed(error) }
-        if rules.duplex == .send, program == nil { awaitAcknowledgement() }
+        if rules.duplex == .send, program == nil {
+            awaitAcknowledgement()
+            // This side closes next, and then nothing is known of them.
+            let lost = unacknowledged
+            sending.withLock { $0.unsent += lost }
+        }
         return .inputEnded
     }
 
-    /// A peer that is gone is noticed though the input is silent. The descriptor stays open meanwhile.
+    /// The next line of a dialogue. At a terminal the peer's end is the end of it; elsewhere only a peer that is gone.
+    func readLine() throws(Failure) -> [UInt8]? {
+        let read = conversation.connection.whileOpen { [input] socket in
+            Result { () throws(Failure) in try input.line(watching: socket) }
+        }
+        return try read?.get()
+    }
+
+    /// A peer that is gone is noticed though the input is silent. The descriptor stays open during the wait.
     private func readInput() throws(Failure) -> [UInt8]? {
         let read = conversation.connection.whileOpen { [input] socket in
             Result { () throws(Failure) in try input.read(upTo: 65536, watching: socket) }
@@ -45,14 +58,12 @@ extension StreamJoin {
     }
 
     /// The kernel wakes no process when the last byte is acknowledged, so it is asked again and again, ever more rarely.
-    private func awaitAcknowledgement() {
+    func awaitAcknowledgement() {
         var pause = Duration.milliseconds(1)
-        while queued > 0, !conversation.connection.isGone {
+        while queued > 0, !input.isStopped, !conversation.connection.isGone {
             Bell.pauseThread(for: pause)
             pause = min(pause * 2, .milliseconds(20))
         }
-        let lost = unacknowledged
-        sending.withLock { $0.unsent += lost }
     }
 
     /// Sends all of what was read, which stood in the input as `asRead`. Where another peer comes after this one, it gets

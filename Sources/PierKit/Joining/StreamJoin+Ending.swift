@@ -15,8 +15,8 @@ extension StreamJoin {
 
     /// A peer that has finished may have closed altogether, which shows only when it is asked.
     func probePeer() {
-        guard let keepAlive = rules.keepAlive else { return }
-        try? conversation.connection.setKeepAlive(after: min(keepAlive, .seconds(5)))
+        guard let keepAlive = rules.keepAlive, keepAlive > .seconds(5) else { return }
+        conversation.connection.probeFinishedPeer()
     }
 
     /// How many sent bytes the peer's system has not acknowledged. A Unix socket's are the peer's as soon as they are sent,
@@ -44,7 +44,7 @@ extension StreamJoin {
                 guard case .inputEnded = end, left > 0, !conversation.connection.isGone else { return }
             }
             guard var limit = try timeLeft(isUnderWay: isUnderWay) else { return }
-            if !isTold {
+            if !isTold, !input.isStopped {
                 let silence = activity.left(of: Self.notice, unacknowledged: queued)
                 if silence == nil {
                     tellWaiting(isUnderWay: isUnderWay, left, hasEnded: end != nil)
@@ -120,7 +120,8 @@ extension StreamJoin {
         }
         input.interrupt()
         // The rest of what is being sent is lost, so the peer must not take it for the whole.
-        if isUnderWay, decide() { reset() }
+        // After a signal the main thread decides.
+        if isUnderWay, !input.isStopped, decide() { reset() }
         while sending.withLock({ $0.end == nil }) {
             // A reader that lost a race for a line of a terminal may be stuck in read(2). Only another peer would need it.
             let rang = sendingChanged.waitBlockingAnyway(until: rules.keepsInput ? .never : .after(.seconds(1)))
@@ -151,14 +152,17 @@ extension StreamJoin {
 
     // MARK: A signal
 
-    var isDelivered: Bool { input.isAtRest && unacknowledged == 0 }
+    var isDelivered: Bool {
+        if conversation.connection.isGone { return true }
+        return input.isAtRest && unacknowledged == 0
+    }
 
     func tellDelivery(until deadline: Deadline) { rules.report.waitsForDelivery(to: account.name, until: deadline) }
 
     /// Ends the connection after a signal, when all that was read has been delivered; false where it had ended already. A
     /// terminal's input is whole when the user stops it; any other one only at end-of-file.
     func leave() -> Bool {
-        guard input.isWhole || input.isTerminal else { return cut() }
+        guard input.isWhole || input.isTerminal, unacknowledged == 0 else { return cut() }
         guard decide() else { return false }
         try? conversation.finishSending()
         endOpened()
@@ -204,16 +208,22 @@ extension StreamJoin {
     }
 
     private func tellCut() {
-        let (sent, received) = (account.sent, account.received)
-        let isReset = if case .unix = conversation.connection.remoteAddress { false } else { true }
-        rules.report.note(
-            isReset
-                ? text(
-                    "cut short by a signal: \(sent) bytes were sent and \(received) received; the peer sees a reset",
-                    "被信号中断：已发送 \(sent) 字节，收到 \(received) 字节；对方看到的是重置")
-                : text(
-                    "cut short by a signal: \(sent) bytes were sent and \(received) received; over a Unix socket the peer sees an end, since there is no reset",
-                    "被信号中断：已发送 \(sent) 字节，收到 \(received) 字节；Unix 套接字没有重置，对方看到的是结束"))
+        let (left, received) = (unacknowledged, account.received)
+        let sent = max(0, account.sent - left)
+        let counts = text(
+            "cut short by a signal: \(sent) bytes were delivered\(left > 0 ? ", \(left) were not," : "") and \(received) received",
+            "被信号中断：已送达 \(sent) 字节\(left > 0 ? "，还有 \(left) 字节没有送达" : "")，收到 \(received) 字节")
+        let consequence =
+            switch (opened?.counterpart, conversation.connection.remoteAddress) {
+            case (.program, _): text("the program is ended", "程序被结束")
+            case (.bridge, _): text("the rest is not written", "其余的没有写入")
+            case (_, .unix):
+                text(
+                    "over a Unix socket the peer sees an end, since there is no reset", "Unix 套接字没有重置，对方看到的是结束")
+            default: text("the peer sees a reset", "对方看到的是重置")
+            }
+        account.wasCutShort()
+        rules.report.note(counts + text("; ", "；") + consequence)
     }
 
     /// Blocks the joining thread until the main thread has ended the connection, after a signal.

@@ -96,7 +96,10 @@ final class StreamJoin: Join {
             switch rules.duplex {
             case .half:
                 try Dialogue(self, input, rules).run()
-                if !hasStopped { _ = try checkDelivery(of: .interrupted, unheard: 0) }
+                if hasStopped { break }
+                awaitAcknowledgement()
+                let isWhole = try checkDelivery(of: input.hasEnded ? .inputEnded : .interrupted, unheard: unacknowledged)
+                if input.isTerminal, !isWhole { sending.withLock { $0.unheard = 0 } }
             case .receive:
                 try receiveAll(isShown: true)
                 try closeOutput()

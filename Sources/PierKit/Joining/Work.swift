@@ -37,7 +37,11 @@ final class Work: Sendable {
             events.post(.ended(nil))
         }
         guard isStarted else { throw Failure.noThread }
-        try wait(grace, stop)
+        do { try wait(grace, stop) } catch {
+            // What failed before the signal ended the command. A connection that this side closed is no failure.
+            if case .failure(let failure)? = result.withLock({ $0 }), failure.error?.cause != .closed { failure.tell() }
+            throw error
+        }
         try result.withLock { $0 }?.get()
     }
 

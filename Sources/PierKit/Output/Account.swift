@@ -18,7 +18,7 @@ final class Account: Sendable {
     private let messageCount = Atomic<Int>(0)
     private let lostCount = Atomic<Int>(0)
     /// What has been told of its end. Held while anything is told, so that nothing comes after that.
-    private let end = Lock((isClosed: false, wasReset: false))
+    private let end = Lock((isClosed: false, wasReset: false, isCut: false))
 
     init(_ name: String, _ report: Report, of client: Account? = nil) {
         self.name = name
@@ -118,6 +118,9 @@ final class Account: Sendable {
         }
     }
 
+    /// A signal has ended it before its time.
+    func wasCutShort() { end.withLock { $0.isCut = true } }
+
     /// That it was closed, and what went wrong before if something did; told once. `program` is how its program ended, where
     /// it is one.
     func closed(_ error: SocketError? = nil, _ program: ChildProcess.ExitStatus? = nil) {
@@ -126,7 +129,7 @@ final class Account: Sendable {
         end.withLock { end in
             if end.isClosed { return }
             if let error { report.failed(self, error) }
-            report.closed(self, program, after: .nanoseconds(Int64(clamping: taken)))
+            report.closed(self, program, isCut: end.isCut, after: .nanoseconds(Int64(clamping: taken)))
             end.isClosed = true
         }
     }

@@ -74,7 +74,7 @@ extension Report {
         tellMore("\(who.name): \(error.said)", "error", who.members + members(error, error.said))
     }
 
-    func closed(_ who: Account, _ program: ChildProcess.ExitStatus?, after time: Duration) {
+    func closed(_ who: Account, _ program: ChildProcess.ExitStatus?, isCut: Bool = false, after time: Duration) {
         var members = who.members + who.counts
         members += [("messages", .integer(who.messages)), ("seconds", .seconds(time.clampedNanoseconds))]
         switch program {
@@ -82,6 +82,7 @@ extension Report {
         case .signalled(let number): members.append(("signal", .integer(Int(number))))
         case .unknown, nil: break
         }
+        if isCut { members.append(("cut", .string("signal"))) }
         if who.lost > 0 { members.append(("dropped", .integer(who.lost))) }
         let lost = who.lost == 0 ? "" : text(", \(who.lost) datagrams lost", "，丢失 \(who.lost) 个数据报")
         tellMore(

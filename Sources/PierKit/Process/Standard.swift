@@ -78,7 +78,11 @@ enum Standard {
     static func closeOutput() throws(Errno) {
         // The last of two descriptors is closed by itself: dup2(2) would not tell an error of the close.
         let last = dup(1)
-        try System.replaceByNull(1)
+        // Without /dev/null the reader waits for the end of the process, and loses nothing.
+        do throws(Errno) { try System.endOutput(1) } catch {
+            if last >= 0 { close(last) }
+            return
+        }
         if last >= 0, close(last) != 0, errno != EINTR { throw Errno(rawValue: errno) }
     }
 

@@ -69,6 +69,20 @@ extension System {
         _ = try result(.dup, descriptor) { dup2(null.rawValue, descriptor) }
     }
 
+    /// Ends an output of the process so that its reader finds the end. Its number stays taken.
+    ///
+    /// A super-server passes one socket as standard input and output. Closing the output's number leaves that socket open, so
+    /// its sending direction is shut down.
+    package static func endOutput(_ descriptor: CInt) throws(Errno) {
+        var (input, output) = (stat(), stat())
+        if fstat(0, &input) == 0, fstat(descriptor, &output) == 0, output.st_mode & S_IFMT == S_IFSOCK,
+            input.st_dev == output.st_dev, input.st_ino == output.st_ino
+        {
+            try? shutdown(descriptor, how: CInt(SHUT_WR))
+        }
+        try replaceByNull(descriptor)
+    }
+
     /// How many bytes can be read now, of a file until its end; taking none of them (`FIONREAD`). Throws for a device that
     /// cannot say.
     package static func readableBytes(_ descriptor: CInt) throws(Errno) -> Int {

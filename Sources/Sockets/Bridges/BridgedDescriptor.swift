@@ -31,7 +31,7 @@ final class BridgedDescriptor: Sendable {
         if isOurs {
             _ = Descriptor(owning: rawValue)
         } else if isGivenUp.withLock({ $0 }) {
-            try? System.replaceByNull(rawValue)
+            try? System.endOutput(rawValue)
         }
     }
 }

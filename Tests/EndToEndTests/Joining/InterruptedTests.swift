@@ -75,7 +75,7 @@ import Testing
             let status = try await program.end()
             #expect(status == -SIGTERM)
             #expect(throws: Errno.connectionReset) { try peer.receiveText() }
-            #expect(program.errors.text.contains("4 bytes were sent and 0 received"), "\(program.errors.text)")
+            #expect(program.errors.text.contains("4 bytes were delivered and 0 received"), "\(program.errors.text)")
         }
     }
 
@@ -104,6 +104,33 @@ import Testing
             let status = try await host.program.end()
             #expect(status == -SIGTERM)
             #expect(host.program.errors.text.contains("over a Unix socket the peer sees an end"))
+        }
+    }
+
+    /// What is unacknowledged when the peer is gone can never arrive.
+    @Test(arguments: ["connect", "listen"])
+    func aPeerThatResetsEndsTheWaitForIt(verb: String) async throws {
+        try await joined(verb, ["--grace", "off"], input: .file("/dev/zero")) { program, peer in
+            try await fills(program, peer)
+            program.send(SIGTERM)
+            try await program.errors.line(with: "a second signal ends this at once")
+            try peer.resetNow()
+            let status = try await program.end()
+            #expect(status == -SIGTERM)
+            #expect(program.errors.text.contains("reset") || program.errors.text.contains("were not"))
+        }
+    }
+
+    @Test func anEventTellsOfTheCut() async throws {
+        try await listening(.unix, ["--events", "json"]) { host in
+            let client = try host.client()
+            host.program.write("some")
+            #expect(try client.receive(4) == Array("some".utf8))
+            host.program.send(SIGTERM)
+            let status = try await host.program.end()
+            #expect(status == -SIGTERM)
+            let told = try await Events.checked(host.program.errors.bytes)
+            #expect(told.contains { $0.hasPrefix("closed ") && $0.contains("cut=signal") }, "\(told)")
         }
     }
 

@@ -122,6 +122,7 @@ import Testing
                 let peer = try await host.accept()
                 peer.finish()
                 try await program.errors.line(with: Self.waiting)
+                // /proc/net/tcp has the time to the next probe, in hundredths of a second.
                 let timer = keepAliveTimer(to: host.port)
                 #expect(
                     most == nil ? timer == nil : timer.map { $0 <= most ?? 0 } == true, "\(String(describing: timer))")
@@ -188,17 +189,58 @@ import Testing
         }
     }
 
+    /// A super-server passes one socket as both streams. Its client still finds the end of the output.
+    @Test func theEndOfOutputIsFoundWhereItIsOneSocketWithTheInput() async throws {
+        let host = try Host()
+        try await running("relay", "127.0.0.1:0", "exec:\(Place.pier) connect 127.0.0.1:\(host.port)") { relay in
+            let client = try Peer(port: try await listeningPort(of: relay))
+            let peer = try await host.accept()
+            try peer.send("answer")
+            peer.finish()
+            // The client's own input goes on.
+            #expect(try client.receiveText() == "answer")
+            try client.send("late")
+            client.finish()
+            #expect(try peer.receiveText() == "late")
+        }
+    }
+
+    /// A line that meets a closed peer is not delivered.
+    @Test func aDialoguesLastLineIsNotLostInSilence() async throws {
+        let host = try Host()
+        try await running("connect", "127.0.0.1:\(host.port)", "--duplex", "half") { program in
+            program.write("one\n")
+            do {
+                let peer = try await host.accept()
+                #expect(try peer.receive(3) == Array("one".utf8))
+                try peer.send("reply")
+            }
+            try await program.output.begins(with: "--->reply-->reply\n--->")
+            program.write("two\n")
+            #expect(try await program.end() == 1)
+            #expect(
+                program.errors.text.contains("3 bytes were delivered, and at least 3 were not"),
+                "\(program.errors.text)")
+        }
+    }
+
     /// At a terminal the user has seen the end.
-    @Test func atATerminalThePeersEndEndsTheCommandWithAWord() async throws {
+    @Test(arguments: ["full", "half"])
+    func atATerminalThePeersEndEndsTheCommandWithAWord(duplex: String) async throws {
         let (host, terminal) = (try Host(), try Terminal())
-        try await running("connect", "127.0.0.1:\(host.port)", input: .descriptor(terminal.program)) { program in
+        let input = Stream.descriptor(terminal.program)
+        try await running("connect", "127.0.0.1:\(host.port)", "--duplex", duplex, input: input) { program in
             let peer = try await host.accept()
             terminal.type("hello\n")
-            #expect(try peer.receive(6) == Array("hello\n".utf8))
+            #expect(try peer.receive(5) == Array("hello".utf8))
+            if duplex == "half" {
+                try peer.send("reply")
+                try await program.output.begins(with: "--->reply-->reply\n--->")
+            }
             peer.finish()
             #expect(try await program.end() == 0)
             #expect(program.errors.text.contains("the peer finished before the input did"), "\(program.errors.text)")
-            #expect(try peer.receiveText() == "")
+            #expect(try peer.receiveText() == (duplex == "full" ? "\n" : ""))
         }
     }
 }
