@@ -98,7 +98,8 @@ final class StreamJoin: Join {
                 try Dialogue(self, input, rules).run()
                 if hasStopped { break }
                 awaitAcknowledgement()
-                let isWhole = try checkDelivery(of: input.hasEnded ? .inputEnded : .interrupted, unheard: unacknowledged)
+                let isWhole = try checkDelivery(
+                    of: input.hasEnded ? .inputEnded : .interrupted, unheard: unacknowledged)
                 if input.isTerminal, !isWhole { sending.withLock { $0.unheard = 0 } }
             case .receive:
                 try receiveAll(isShown: true)

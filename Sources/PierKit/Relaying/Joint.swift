@@ -16,10 +16,16 @@ final class Joint: Sendable {
         isThereOnce: Bool, _ accounts: Accounts?, stopped lone: LoneRelay? = nil
     ) {
         var onFinish: (@Sendable (Connection) -> Void)?
-        if let accounts { onFinish = { accounts.finished($0) } }
+        if accounts != nil || lone != nil {
+            onFinish = { [target = target.connection] side in
+                accounts?.finished(side)
+                if side === target { lone?.targetHasFinished() }
+            }
+        }
         relay = Relay(
             client, target.connection, upTo: settings.receiveSize, idleTimeout: settings.idleTimeout,
-            onFinish: onFinish, breakage: Self.breakage(stream, target, lone), settle: Self.settle(stream, target))
+            onFinish: onFinish, breakage: Self.breakage(stream, target, lone), settle: Self.settle(stream, target, lone)
+        )
         self.target = target
         self.isThereOnce = isThereOnce
         self.accounts = accounts
@@ -28,9 +34,13 @@ final class Joint: Sendable {
     /// Whether the target has all that the client said, and its end.
     var isDelivered: Bool {
         guard relay.hasPassedEnd(to: target.connection) else { return false }
-        // On a Unix socket what was sent is the peer's at once.
-        if case .unix = target.connection.remoteAddress { return true }
-        return (try? target.connection.unacknowledged) ?? 0 == 0
+        return unacknowledged == 0 || target.connection.isGone
+    }
+
+    /// How many bytes that were sent to the target it has not acknowledged. A Unix socket's are the peer's at once.
+    var unacknowledged: Int {
+        if case .unix = target.connection.remoteAddress { return 0 }
+        return (try? target.connection.unacknowledged) ?? 0
     }
 
     /// Ends it at once; what went each way is in the totals all the same.
@@ -91,10 +101,11 @@ final class Joint: Sendable {
     }
 
     private static func settle(
-        _ stream: OpenedStream?, _ target: OpenedStream
+        _ stream: OpenedStream?, _ target: OpenedStream, _ lone: LoneRelay?
     ) -> (@Sendable (Connection) async -> Void)? {
-        guard stream?.program != nil || target.program != nil else { return nil }
+        guard lone != nil || stream?.program != nil || target.program != nil else { return nil }
         return { connection in
+            if connection !== target.connection { await lone?.settle() }
             await (connection === target.connection ? target : stream)?.program?.awaitEndOfStream()
         }
     }

@@ -106,7 +106,7 @@ final class RelayServer: Sendable {
             { [self] in await serve(entrance, on: group) }
         }
         Together.start(works, on: group) { [self] error in
-            course.ended(error.map { Failure($0) } ?? failure.withLock { $0 })
+            course.ended(error.map { Failure($0) } ?? failure.withLock { $0 } ?? lone.failure)
         }
     }
 

@@ -78,6 +78,12 @@ extension Connection {
         return (isGone ?? nil) ?? true
     }
 
+    /// How many bytes have come that were not received (`FIONREAD`).
+    package var waiting: Int {
+        let count = try? waitable.use { (fd) throws(Errno) in try System.readableBytes(fd) }
+        return (count ?? nil) ?? 0
+    }
+
     /// Calls `body` with the descriptor, which stays open until `body` returns; nil when the connection is closed.
     package func whileOpen<R>(_ body: (CInt) -> R) -> R? { (try? waitable.use(body)) ?? nil }
 

@@ -248,6 +248,12 @@ public final class Relay: Sendable {
         cut()
     }
 
+    /// Whether the direction from one side has ended, however that came about.
+    package func hasEnded(from side: Connection) -> Bool {
+        let way: Way = side === first ? .forth : .back
+        return stages.load(ordering: .acquiring) & way.hasEnded != 0
+    }
+
     /// Whether all that one side has said, and its end, has been passed on to the other.
     package func hasPassedEnd(to side: Connection) -> Bool {
         let way: Way = side === first ? .back : .forth

@@ -129,6 +129,61 @@ import TestSupport
         #expect(!head.errors.contains("pier:"), "\(head.errors)")
     }
 
+    // MARK: A target that ends first
+
+    private func relayingInput(_ body: (Program, Peer) async throws -> Void) async throws {
+        let host = try Host()
+        try await running("relay", "-", "127.0.0.1:\(host.port)") { relay in
+            try await body(relay, try await host.accept())
+        }
+    }
+
+    @Test func aLateInputIsSentToItsEndThoughTheTargetFinishedFirst() async throws {
+        try await relayingInput { relay, peer in
+            peer.finish()
+            try await relay.errors.line(with: "has finished sending")
+            relay.write("late")
+            relay.finishInput()
+            #expect(try peer.receiveText() == "late")
+            #expect(try await relay.end() == 0, "\(relay.errors.text)")
+        }
+    }
+
+    @Test func inputThatDoesNotArriveIsAFailureThatCountsIt() async throws {
+        try await relayingInput { relay, peer in
+            peer.finish()
+            try await relay.errors.line(with: "has finished sending")
+            relay.send(SIGSTOP)
+            relay.write("late")
+            relay.finishInput()
+            // Closed before the relay can read that.
+            try peer.closeNow()
+            relay.send(SIGCONT)
+            #expect(try await relay.end() == 1)
+            #expect(relay.errors.text.contains("at least 4 bytes were not delivered"), "\(relay.errors.text)")
+        }
+    }
+
+    @Test func aTargetThatTurnsOutToBeGoneEndsItWhereAllWasDelivered() async throws {
+        try await relayingInput { relay, peer in
+            relay.write("all")
+            #expect(try peer.receive(3) == Array("all".utf8))
+            peer.finish()
+            try await relay.errors.line(with: "has finished sending")
+            try peer.resetNow()
+            #expect(try await relay.end() == 0, "\(relay.errors.text)")
+        }
+    }
+
+    @Test func aUnixTargetThatHasClosedEndsItThoughTheInputIsSilent() async throws {
+        try await listening(.unix, ["--duplex", "send"], input: .file("/dev/null")) { host in
+            try await running("relay", "-", host.path) { relay in
+                let status = try await relay.end()
+                #expect(status == 0, "\(relay.errors.text)")
+            }
+        }
+    }
+
     /// Where others may still come, one client's end is not the command's.
     @Test func otherEntrancesGoOn() async throws {
         try await running("relay", "exec:true", "exec:cat", "--also", "127.0.0.1:0", input: .file("/dev/null")) {

@@ -79,20 +79,6 @@ import TestSupport
         }
     }
 
-    /// The first signal is the end of what LISTEN itself has to say.
-    @Test func aSignalEndsTheInputOfAnOnlyClient() async throws {
-        let sorted = temporaryPath("sorted")
-        defer { unlink(sorted) }
-        try await running("relay", "-", "exec:sh -c 'tee \(sorted).in | sort > \(sorted)'", "--grace", "1h") { relay in
-            defer { unlink(sorted + ".in") }
-            relay.write("b\na\n")
-            try await eventually(patience, "its input") { contents(of: sorted + ".in") == "b\na\n" }
-            relay.send(SIGTERM)
-            #expect(try await relay.end() == 0)
-            #expect(contents(of: sorted) == "a\nb\n")
-        }
-    }
-
     /// A client that goes away while its program is still busy ends it.
     @Test func aClientThatIsGoneTakesItsProgramWithIt() async throws {
         try await running("relay", "127.0.0.1:0", "exec:yes") { relay in

@@ -90,6 +90,14 @@ final class Peer: Sendable {
     /// Ends the sending direction.
     func finish() { shutdown(descriptor, CInt(SHUT_WR)) }
 
+    /// Closes it, though the object stays: its number becomes another socket's, which is connected to nothing.
+    func closeNow() throws {
+        let other = try newSocket(AF_INET)
+        defer { close(other) }
+        _ = try valid(dup2(other, descriptor))
+        _ = try valid(fcntl(descriptor, F_SETFD, FD_CLOEXEC))
+    }
+
     /// Makes the coming close a reset.
     func resetAtClose() {
         var option = linger(l_onoff: 1, l_linger: 0)
