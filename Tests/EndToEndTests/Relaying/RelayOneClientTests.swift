@@ -8,6 +8,47 @@ import TestSupport
 
 /// `pier relay` of what nobody connects to: it is one client itself, and the command ends with it.
 @Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct RelayOneClientTests {
+    /// No limit of time holds for input that comes late: what the peer has finished says nothing of it.
+    @Test(arguments: ["- to tcp", "tcp to -", "- to exec"])
+    func lateInputIsSentToItsEndAfterThePeersEnd(pair: String) async throws {
+        let (host, received) = (try Host(), temporaryPath("received"))
+        defer { unlink(received) }
+        let script = temporaryPath("script")
+        defer { unlink(script) }
+        let program = """
+            import socket, sys
+            socket.socket(fileno=1).shutdown(socket.SHUT_WR)
+            open(sys.argv[1], 'wb').write(open(0, 'rb', closefd=False).read())
+            """
+        try makeFile(script, Array(program.utf8))
+        let target = "127.0.0.1:\(host.port)"
+        let words =
+            switch pair {
+            case "- to tcp": ["-", target]
+            case "tcp to -": ["127.0.0.1:0", "-"]
+            // It closes its output, and goes on to read.
+            default: ["-", "exec:python3 \(script) \(received)"]
+            }
+        try await starting([Place.pier, "relay"] + words + ["--linger", "1ms"]) { relay in
+            relay.write("one\n")
+            var peer: Peer?
+            switch pair {
+            case "- to tcp": peer = try await host.accept()
+            case "tcp to -": peer = try Peer(port: try await listeningPort(of: relay))
+            default: break
+            }
+            if let peer { #expect(try peer.receive(4) == Array("one\n".utf8)) }
+            peer?.finish()
+            // The end of standard output is the peer's, passed on.
+            try await eventually(patience, "the end of standard output") { relay.output.isAtEnd }
+            relay.write("two\n")
+            relay.finishInput()
+            if let peer { #expect(try peer.receiveText() == "two\n") }
+            #expect(try await relay.end() == 0, "\(relay.errors.text)")
+            if peer == nil { #expect(contents(of: received) == "one\ntwo\n") }
+        }
+    }
+
     /// A server that answers when the question has ended: a relay to a sorting program.
     private func sorting<R>(_ body: (UInt16) async throws -> R) async throws -> R {
         try await running("relay", "127.0.0.1:0", "exec:sort") { try await body(try await listeningPort(of: $0)) }
