@@ -33,12 +33,18 @@ int csockets_set_nonblocking(int fd) {
 
 int csockets_set_close_on_exec(int fd) { return fcntl(fd, F_SETFD, FD_CLOEXEC); }
 
+int csockets_is_close_on_exec(int fd) {
+    int flags = fcntl(fd, F_GETFD);
+    return flags < 0 ? -1 : (flags & FD_CLOEXEC) != 0;
+}
+
 int csockets_tcp_info(int fd, struct csockets_tcp_info *out) {
     struct tcp_info info;
     socklen_t length = sizeof info;
     memset(&info, 0, sizeof info);
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) return -1;
     out->milliseconds_since_sent = info.tcpi_last_data_sent;
+    out->is_sending = info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_CLOSE_WAIT;
     out->is_closed = info.tcpi_state == TCP_CLOSE;
     return 0;
 }

@@ -1,4 +1,5 @@
 import Testing
+import SystemPackage
 import TestSupport
 #if canImport(Glibc)
     import Glibc
@@ -113,7 +114,7 @@ import TestSupport
                 #expect(try peer.echo("hello") == "hello")
                 peer.resetAtClose()
             }
-            #expect(try Peer(port: port).receiveText() == "")
+            #expect(throws: Errno.connectionReset) { try Peer(port: port).receiveText() }
             try await server.errors.line(with: "接收阻塞了")
             server.send(SIGTERM)
             #expect(try await server.end() == 0)

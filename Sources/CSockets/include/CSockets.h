@@ -27,9 +27,13 @@ int csockets_set_nonblocking(int fd);
 /// fcntl(2): F_SETFD with FD_CLOEXEC.
 int csockets_set_close_on_exec(int fd);
 
+/// fcntl(2): whether F_GETFD has FD_CLOEXEC; -1 where it is not open.
+int csockets_is_close_on_exec(int fd);
+
 /// What TCP_INFO of tcp(7) knows, in the units of the kernel.
 struct csockets_tcp_info {
     uint32_t milliseconds_since_sent;  // tcpi_last_data_sent; counts from the handshake while nothing has been sent
+    int is_sending;                    // tcpi_state is ESTABLISHED or CLOSE_WAIT: no FIN of ours has been sent
     int is_closed;                     // tcpi_state is TCP_CLOSE: reset, or both ends have finished
 };
 int csockets_tcp_info(int fd, struct csockets_tcp_info *info);

@@ -12,7 +12,9 @@ struct Serve: Verb {
             \(keys.dropLast().joined(separator: ", ")) and \(keys.last ?? "") behind a ?.
 
             A listener's backlog limits how many clients may queue until they are accepted, not how many are served. The \
-            first SIGINT, SIGTERM or SIGHUP stops accepting and lets the clients finish; the second ends at once.
+            first SIGINT, SIGTERM or SIGHUP stops accepting and lets the clients finish; the second ends at once. A client \
+            that is ended then, by the idle time or by a failure of its service sees a reset over TCP. A Unix socket has no \
+            reset.
 
             The idle time counts from the last byte that a client sent, or took of what it is sent: each one starts it \
             anew. So it ends who is silent for that long, and not who is slow. With the idle time off, a client that has \
@@ -30,7 +32,8 @@ struct Serve: Verb {
             \(keys.joined(separator: "、"))。
 
             监听套接字的 backlog 限制的是等待被接受的客户端有多少，不是同时服务多少。第一个 SIGINT、SIGTERM 或 SIGHUP \
-            停止接受新的客户端，让已有的结束；第二个立即结束。
+            停止接受新的客户端，让已有的结束；第二个立即结束。这时被中断的、因空闲时间或服务出错而被中断的客户端，\
+            在 TCP 上看到的是重置。Unix 套接字没有重置。
 
             空闲时间从客户端最后发来一个字节、或者读走一个字节算起，每个字节都重新开始：结束的是沉默那么久的，\
             不是慢的。空闲时间写 off 时，消失了的客户端两分钟内会被发现，因为系统会询问它是否还在。

@@ -57,12 +57,15 @@ final class Report: Sendable {
         }
     }
 
-    /// Tells in the trace why a client's task failed, where the library's own line would be in another language.
-    var failureHandler: (@Sendable (Connection, any Error) -> Void)? {
-        guard trace != nil, Language.current != .english else { return nil }
+    /// Resets the connection of a client whose service failed, since it may have got a part only; and tells the trace why, in
+    /// the locale's language.
+    var failureHandler: @Sendable (Connection, any Error) -> Void {
+        let isTraced = trace != nil
         return { [form, clock, sink] connection, error in
-            let reason = (error as? SocketError)?.said ?? "\(error)"
-            Self.traceLine("\(connection.remoteAddress)：\(reason)", form, clock, sink)
+            defer { connection.abort() }
+            guard isTraced else { return }
+            let (client, reason) = (connection.remoteAddress, (error as? SocketError)?.said ?? "\(error)")
+            Self.traceLine(text("\(client): \(reason)", "\(client)：\(reason)"), form, clock, sink)
         }
     }
 
@@ -163,12 +166,14 @@ final class Report: Sendable {
         totals()
     }
 
-    /// Waits for what goes on; clients that are still there when that is cut short, by `cut`, are told of no more.
+    /// Waits for what goes on. Clients that are still there when it is cut short see a reset where their connection has one,
+    /// after `cut`, and are told of no more.
     func following(_ wait: () throws -> Void, cut: () -> Void = {}) throws {
         do {
             try wait()
         } catch {
             cut()
+            CutShort.resetConnections()
             isCut.store(true, ordering: .sequentiallyConsistent)
             throw error
         }

@@ -70,7 +70,7 @@ extension RelayServer {
         accounts?.connected(to: target, since: start)
         let relay = DatagramRelay(
             session, stream, framing: framing, upTo: settings.receiveSize, linger: settings.linger,
-            onLoss: lostDatagrams.note, breakage: breakage(target))
+            onLoss: lostDatagrams.note, breakage: breakage(target), interrupt: interrupt(target))
         await run(relay, accounts)
         let end = await StreamEnd(of: target, isWhole: relay.forth.failure == nil)
         programs.remove(target)
@@ -92,6 +92,7 @@ extension RelayServer {
             socket = try await datagramTarget(isOnly: stream != nil) { !client.isBroken }
         } catch {
             // Not an end, which would look like an answer without words.
+            stream?.cutShort()
             client.abort()
             let end = await self.end(stream, error, isWhole: false)
             accounts?.client.closed(error, end.program)
@@ -100,7 +101,8 @@ extension RelayServer {
         accounts?.connected(to: socket.remoteAddress, from: try? socket.localAddress, since: start)
         let relay = DatagramRelay(
             client, socket, framing: framing, upTo: settings.receiveSize, idleTimeout: settings.idleTimeout,
-            linger: settings.linger, onLoss: lostDatagrams.note, breakage: breakage(stream))
+            linger: settings.linger, onLoss: lostDatagrams.note, breakage: breakage(stream),
+            interrupt: interrupt(stream))
         await run(relay, accounts)
         // What was silent for too long may be one who does not read.
         let isWhole = relay.back.failure == nil && relay.forth.failure?.cause != .timedOut
@@ -120,6 +122,12 @@ extension RelayServer {
             await stream.program?.awaitEndOfStream()
             return stream.breakage(.receive)
         }
+    }
+
+    /// A program is told by a signal, while its input is still open.
+    private func interrupt(_ stream: OpenedStream?) -> (@Sendable () -> Void)? {
+        guard let stream, stream.program != nil else { return nil }
+        return { stream.cutShort() }
     }
 
     /// Leaves nothing behind of a client that was there from the start. What failed for it has failed for the command.

@@ -1,5 +1,11 @@
+internal import Loops
 internal import SocketCore
 internal import Sockets
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
 
 /// A client and its target, joined; and what is told of them.
 ///
@@ -24,11 +30,23 @@ final class Joint: Sendable {
         }
         relay = Relay(
             client, target.connection, upTo: settings.receiveSize, idleTimeout: settings.idleTimeout,
-            onFinish: onFinish, breakage: Self.breakage(stream, target, lone), settle: Self.settle(stream, target, lone)
-        )
+            onFinish: onFinish, breakage: Self.breakage(stream, target, lone),
+            settle: Self.settle(stream, target, lone),
+            interrupt: Self.interrupt(stream, target))
         self.target = target
         self.isThereOnce = isThereOnce
         self.accounts = accounts
+        for side in [stream, target] { watch(side) }
+    }
+
+    /// Breaks off what is said to an output that has failed. While its source goes on, that ends with it, and is noticed; when
+    /// the source has ended before, only the next bytes for the output would find out.
+    private func watch(_ side: OpenedStream?) {
+        guard let side, let bridge = side.bridge else { return }
+        Task(executorPreference: EventLoop.current) { [weak relay] in
+            await bridge.awaitEnd()
+            if bridge.failure != nil { relay?.breakOff(side.connection) }
+        }
     }
 
     /// Whether the target has all that the client said, and its end.
@@ -97,6 +115,17 @@ final class Joint: Sendable {
         return { connection, verb in
             if connection === target.connection { return target.breakage(verb) }
             return (verb == .receive ? lone?.breakage : nil) ?? stream?.breakage(verb)
+        }
+    }
+
+    /// A program is told by a signal, while its input is still open.
+    private static func interrupt(
+        _ stream: OpenedStream?, _ target: OpenedStream
+    ) -> (@Sendable (Connection) -> Void)? {
+        guard stream?.program != nil || target.program != nil else { return nil }
+        return { connection in
+            let program = (connection === target.connection ? target : stream)?.program
+            program?.signal(SIGTERM)
         }
     }
 

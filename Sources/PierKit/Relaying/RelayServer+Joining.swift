@@ -52,6 +52,7 @@ extension RelayServer {
                 stopped: stream == nil ? nil : lone)
         } catch {
             // Not an end, which would look like an answer without words.
+            stream?.cutShort()
             client.abort()
             if let stream {
                 failed(Failure(error))

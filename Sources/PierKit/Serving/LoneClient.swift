@@ -18,6 +18,7 @@ extension TaskModel {
             if stream.bridge == nil { await stream.connection.finishAndClose() }
         } catch {
             failure = error
+            if !client.isToEnd, !stream.connection.isAtLibertyTo(error) { stream.cutShort() }
         }
         server.ended(stream, client, failure, await StreamEnd(of: stream, isWhole: failure == nil))
     }
@@ -36,6 +37,7 @@ extension Server {
                 if stream.bridge == nil { stream.connection.finishAndClose() }
             } catch {
                 failure = error
+                if !client.isToEnd, !stream.connection.isAtLibertyTo(error) { stream.cutShort() }
             }
             ended(stream, client, failure, StreamEnd(blockingOf: stream, isWhole: failure == nil))
             left.end(nil)

@@ -53,7 +53,7 @@ struct TaskModel {
                 await connection.finishAndClose()
                 client.account.closed()
             } catch {
-                connection.close()
+                connection.abort()
                 client.account.closed(error)
                 throw error
             }

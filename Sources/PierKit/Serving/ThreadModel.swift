@@ -104,8 +104,8 @@ private func serveBlocking(_ connection: Connection, _ settings: Serve.Settings,
         connection.finishAndClose()
         client.account.closed()
     } catch {
-        // It ends this client only; the trace has told it.
-        connection.close()
+        // It ends this client only; the trace has told it. The client may have got a part only.
+        connection.abort()
         client.account.closed(error)
     }
 }

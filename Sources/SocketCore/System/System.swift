@@ -253,6 +253,23 @@ package enum System {
         }
     }
 
+    /// Resets a TCP connection of this process now, if nothing has ended its sending direction yet (`connect(2)` with
+    /// `AF_UNSPEC`). The number stays open, and nothing that is done with it later can send an end.
+    ///
+    /// Leaves alone whatever else a number stands for: also a socket that this process was started with and has not taken
+    /// over. Those that it makes or takes over are close-on-exec, and others cannot be.
+    package static func resetIfOurs(_ descriptor: CInt) {
+        guard (try? result(.fcntl, descriptor, { csockets_is_close_on_exec(descriptor) })) == 1,
+            let info = try? tcpInfo(descriptor), info.is_sending != 0
+        else { return }
+        try? resetAtClose(descriptor)
+        var nowhere = sockaddr()
+        nowhere.sa_family = sa_family_t(AF_UNSPEC)
+        _ = try? result(.connect, descriptor) {
+            Glibc.connect(descriptor, &nowhere, socklen_t(MemoryLayout<sockaddr>.size))
+        }
+    }
+
     package static func tcpInfo(_ descriptor: CInt) throws(Errno) -> csockets_tcp_info {
         var info = csockets_tcp_info()
         _ = try result(.getsockopt, descriptor) { csockets_tcp_info(descriptor, &info) }

@@ -56,6 +56,9 @@ public final class Bridge: Sendable {
     /// Why what it has said is no whole, though an end follows it; nil where it is.
     package var sourceFailure: SocketError? { crossing.sourceFailure }
 
+    /// Waits until both directions have ended, however that came about.
+    package func awaitEnd() async { _ = try? await crossing.end.wait(.write) }
+
     /// Has standard output closed when all that was sent is written, so that its reader finds the end: for a process that has
     /// nothing else to say there. Its number stays taken.
     package func giveUpOutput() { crossing.giveUpSink() }

@@ -85,17 +85,20 @@ public final class DatagramRelay: Sendable {
         linger: Duration = .seconds(1), onLoss: (@Sendable (SocketError) -> Void)? = nil
     ) {
         self.init(
-            client, target, framing: framing, upTo: size, linger: linger, onLoss: onLoss, breakage: nil)
+            client, target, framing: framing, upTo: size, linger: linger, onLoss: onLoss, breakage: nil,
+            interrupt: nil)
     }
 
-    /// The same; `breakage` waits until it is known what stands behind the target's end, and says why it is none.
+    /// The same; `breakage` waits until it is known how what the target's connection leads to has ended, and says why that is
+    /// no end. `interrupt` is called before that connection is reset.
     package convenience init(
         _ client: DatagramSession, _ target: Connection, framing: Framing, upTo size: Int, linger: Duration,
-        onLoss: (@Sendable (SocketError) -> Void)?, breakage: (@Sendable () async -> SocketError?)?
+        onLoss: (@Sendable (SocketError) -> Void)?, breakage: (@Sendable () async -> SocketError?)?,
+        interrupt: (@Sendable () -> Void)?
     ) {
         self.init(
-            client, FramedStream(target, framing, upTo: size, breakage: breakage), idleTimeout: nil, linger: linger,
-            onLoss)
+            client, FramedStream(target, framing, upTo: size, breakage: breakage, interrupt: interrupt),
+            idleTimeout: nil, linger: linger, onLoss)
     }
 
     /// A stream joined to a connected socket; both are the relay's own from now on. When the client has finished sending,
@@ -108,16 +111,19 @@ public final class DatagramRelay: Sendable {
     ) {
         self.init(
             client, target, framing: framing, upTo: size, idleTimeout: idleTimeout, linger: linger, onLoss: onLoss,
-            breakage: nil)
+            breakage: nil, interrupt: nil)
     }
 
-    /// The same; `breakage` waits until it is known what stands behind the client's end, and says why it is none.
+    /// The same; `breakage` waits until it is known how what the client's connection leads to has ended, and says why that is
+    /// no end. `interrupt` is called before that connection is reset.
     package convenience init(
         _ client: Connection, _ target: DatagramSocket, framing: Framing, upTo size: Int, idleTimeout: Duration?,
-        linger: Duration, onLoss: (@Sendable (SocketError) -> Void)?, breakage: (@Sendable () async -> SocketError?)?
+        linger: Duration, onLoss: (@Sendable (SocketError) -> Void)?, breakage: (@Sendable () async -> SocketError?)?,
+        interrupt: (@Sendable () -> Void)?
     ) {
         self.init(
-            FramedStream(client, framing, upTo: size, breakage: breakage), target, idleTimeout: idleTimeout,
+            FramedStream(client, framing, upTo: size, breakage: breakage, interrupt: interrupt), target,
+            idleTimeout: idleTimeout,
             linger: linger, onLoss)
     }
 
@@ -138,7 +144,8 @@ public final class DatagramRelay: Sendable {
     ///
     /// Waits for either side. A Unix socket whose queue is full is waited for, up to a second; a stream for as long as it
     /// does not read, behind the other's end up to five seconds each time (or `linger`), and a client's end up to two. Where
-    /// that cuts a datagram in a stream, it is reset. When the task is cancelled all ends at once. Throws nothing: how each
+    /// that cuts a datagram in a stream, it is reset, and so is a client's stream where a direction failed or was silent for the
+    /// idle time. When the task is cancelled all ends at once, streams by a reset. Throws nothing: how each
     /// direction ended is in `forth` and `back`. Corresponds to `recvmmsg(2)`, `sendmmsg(2)`, `recv(2)` and `send(2)`.
     public func run() async {
         if let wrong = refusal {
@@ -154,11 +161,19 @@ public final class DatagramRelay: Sendable {
         let watch = idleTimeout.map { IdleWatch.join(self, every: $0) }
         await moveBoth()
         watch?.leave(self)
-        target.end()
+        endTarget()
         guard let stream = client as? FramedStream else { return }
+        if Task.isCancelled { return stream.cut() }
+        if forth.failure != nil || back.failure != nil { return await stream.finishBroken() }
         // Closed with words of its own unread, it would lose our last ones.
-        if !Task.isCancelled, forth.failure?.isWordOfTheSystem != true { await stream.finish() }
+        await stream.finish()
         stream.end()
+    }
+
+    /// Ends the target: by a reset where what was still to be said on either side is cut short.
+    private func endTarget() {
+        let isCut = Task.isCancelled || back.failure?.operation == .receive
+        if isCut, let stream = target as? FramedStream { stream.cut() } else { target.end() }
     }
 
     /// The second direction has a task of its own: no child of this one, since a group takes half a kilobyte.
@@ -207,7 +222,7 @@ public final class DatagramRelay: Sendable {
     /// Ends both sides; first come, first heard.
     private func end() {
         isOver.store(true, ordering: .sequentiallyConsistent)
-        target.end()
+        endTarget()
         guard let stream = client as? FramedStream else { return client.end() }
         // Its last words are still to arrive: it is closed when all is over, and goes on receiving until then. A socket that
         // is shut down for it answers what still comes with a reset.

@@ -13,6 +13,8 @@ final class FramedStream: DatagramEnd {
     /// Why what looks like the end is none, where something stands behind the connection that can fail. Waits until that can
     /// be told.
     private let breakage: (@Sendable () async -> SocketError?)?
+    /// Called before the connection is reset: a program at its other end must not take that for the end of its input.
+    private let interrupt: (@Sendable () -> Void)?
     /// Belongs to the one task that receives.
     nonisolated(unsafe) private var deframer: Deframer
     /// Whether the last that was sent went in part only, as far as known.
@@ -24,9 +26,10 @@ final class FramedStream: DatagramEnd {
 
     init(
         _ connection: Connection, _ framing: Framing, upTo size: Int,
-        breakage: (@Sendable () async -> SocketError?)? = nil
+        breakage: (@Sendable () async -> SocketError?)? = nil, interrupt: (@Sendable () -> Void)? = nil
     ) {
         self.connection = connection
+        self.interrupt = interrupt
         self.breakage = breakage
         self.framing = framing
         // More would be one datagram of full length, and a short one after it.
@@ -165,5 +168,17 @@ final class FramedStream: DatagramEnd {
     /// Waits until the peer has finished too, so that it gets all.
     func finish() async { if !isCut.load(ordering: .acquiring) { await connection.finishAndClose() } }
 
-    func end() { if isCut.load(ordering: .acquiring) { connection.abort() } else { connection.close() } }
+    func end() { if isCut.load(ordering: .acquiring) { cut() } else { connection.close() } }
+
+    /// Ends it by a reset: the peer must not take that for an end.
+    func cut() {
+        interrupt?()
+        connection.abort()
+    }
+
+    /// The same when all that was sent has arrived, if it does.
+    func finishBroken() async {
+        await connection.waitUntilAcknowledged(patience: Relay.patience)
+        cut()
+    }
 }

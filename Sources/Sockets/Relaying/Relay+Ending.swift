@@ -15,10 +15,16 @@ extension Relay {
     /// Ends one side, given the direction that spoke to it and the one that heard it.
     private func end(_ side: Connection, said: Flow, heard: Flow) async {
         defer { side.close() }
-        if Task.isCancelled { return }
+        if Task.isCancelled {
+            if said.failure != nil { reset(side) }
+            return
+        }
         if said.failure?.isBreakage(.receive) ?? false {
             await side.waitUntilAcknowledged(patience: Self.patience)
-            side.abort()
+            reset(side)
+        } else if heard.failure != nil, hasFailedBehind(side === first ? second : first) {
+            await side.waitUntilAcknowledged(patience: Self.patience)
+            reset(side)
         } else if said.failure == nil, heard.failure != nil {
             // Not all of what it said was wanted; closed at once, that would destroy the last words to it.
             await side.finishAndClose(within: Self.patience)
@@ -27,17 +33,18 @@ extension Relay {
 }
 
 extension SocketError {
-    /// Whether the system told it of a verb, so that a peer or the network broke what was under way.
+    /// Whether a verb broke what was under way: the peer, the network or the time that it had ended it.
     func isBreakage(_ verb: Operation) -> Bool {
-        guard operation == verb, case .system = cause else { return false }
-        return true
+        guard operation == verb else { return false }
+        if case .system = cause { return true }
+        return cause == .timedOut
     }
 }
 
 extension Connection {
     /// Waits until all that was sent has been acknowledged, or is lost, or until nothing more has been for a while. The
     /// kernel tells nobody, so it is asked again and again, ever more rarely.
-    fileprivate func waitUntilAcknowledged(patience: Duration) async {
+    func waitUntilAcknowledged(patience: Duration) async {
         let clock = Bell()
         var pause = Duration.milliseconds(1)
         var deadline = Deadline.after(patience)

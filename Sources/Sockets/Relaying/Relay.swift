@@ -46,6 +46,8 @@ public final class Relay: Sendable {
     private let onFinish: (@Sendable (Connection) -> Void)?
     /// Why what looks like the end of a connection is none, where something stands behind it that can fail.
     private let breakage: (@Sendable (Connection, SocketError.Operation) -> SocketError?)?
+    /// Called before a connection is reset: a program at its other end must not take that for the end of its input.
+    private let interrupt: (@Sendable (Connection) -> Void)?
     /// Waits until that can be told.
     private let settle: (@Sendable (Connection) async -> Void)?
     private let isIdle = Atomic<Bool>(false)
@@ -66,16 +68,18 @@ public final class Relay: Sendable {
         _ first: Connection, _ second: Connection, upTo size: Int = 65536, idleTimeout: Duration? = nil,
         onFinish: (@Sendable (Connection) -> Void)? = nil
     ) {
-        self.init(first, second, upTo: size, idleTimeout: idleTimeout, onFinish: onFinish, breakage: nil, settle: nil)
+        self.init(
+            first, second, upTo: size, idleTimeout: idleTimeout, onFinish: onFinish, breakage: nil, settle: nil,
+            interrupt: nil)
     }
 
     /// The same; `breakage` is asked of a connection that has come to its end, whether it was broken behind that, and
-    /// before it `settle`, which waits until that can be told.
+    /// before it `settle`, which waits until that can be told. `interrupt` is called before a connection is reset.
     package init(
         _ first: Connection, _ second: Connection, upTo size: Int, idleTimeout: Duration?,
         onFinish: (@Sendable (Connection) -> Void)?,
         breakage: (@Sendable (Connection, SocketError.Operation) -> SocketError?)?,
-        settle: (@Sendable (Connection) async -> Void)?
+        settle: (@Sendable (Connection) async -> Void)?, interrupt: (@Sendable (Connection) -> Void)?
     ) {
         self.first = first
         self.second = second
@@ -84,6 +88,7 @@ public final class Relay: Sendable {
         self.onFinish = onFinish
         self.breakage = breakage
         self.settle = settle
+        self.interrupt = interrupt
     }
 
     /// How many descriptors all relays of a process take at the most, besides those of their connections.
@@ -91,8 +96,8 @@ public final class Relay: Sendable {
 
     /// Moves what comes, in both directions, until both have ended; closes both connections.
     ///
-    /// Waits for either side, as `Connection.forward` does. When the task is cancelled both are closed at once. Throws
-    /// nothing: how each direction ended is in `forth` and `back`. When a peer has reset its connection the other gets what
+    /// Waits for either side, as `Connection.forward` does. When the task is cancelled both are reset at once, or closed
+    /// where all has been sent. Throws nothing: how each direction ended is in `forth` and `back`. When a peer has reset its connection the other gets what
     /// had come before, and then a reset. A peer that takes no more but still has something to say is heard to its end; what
     /// comes for a program or a file that takes no more is dropped meanwhile. Corresponds to `recv(2)`, `send(2)` and
     /// `shutdown(2)`.
@@ -150,6 +155,9 @@ public final class Relay: Sendable {
         var isDropping: UInt8 { rawValue << 2 }
     }
 
+    /// Whether what was said to a side could not be written there, because what its connection leads to has failed.
+    func hasFailedBehind(_ side: Connection) -> Bool { breakage?(side, .send) != nil }
+
     @inline(__always) private func flow(_ way: Way) -> Flow { way == .forth ? forth : back }
     @inline(__always) private func source(_ way: Way) -> Connection { way == .forth ? first : second }
 
@@ -175,13 +183,12 @@ public final class Relay: Sendable {
     private func pass(_ way: Way) throws(SocketError) {
         let (source, destination) = (source(way), source(way.other))
         if let broken = breakage?(source, .receive) { throw source.error(.receive, broken.cause) }
-        try destination.finishSending()
-        // Where the other direction has stopped this one, that looks like an end.
-        guard let broken = flow(way.other).failure, broken.operation == .receive else {
-            onFinish?(source)
-            return
+        // Where the other direction has stopped this one, that looks like an end. It must not be passed on as one.
+        if let broken = flow(way.other).failure, broken.operation == .receive {
+            return flow(way).fail(destination.error(.send, broken.cause))
         }
-        flow(way).fail(destination.error(.send, broken.cause))
+        try destination.finishSending()
+        onFinish?(source)
     }
 
     /// Notes why a direction failed; true where what still comes is to be dropped.
@@ -197,6 +204,10 @@ public final class Relay: Sendable {
             return false
         }
         if source.hasLeftUnread(error), (try? pass(way)) != nil { return false }
+        var error = error
+        if error.cause == .timedOut, let broken = breakage?(destination, .send) {
+            error = destination.error(.send, broken.cause)
+        }
         flow.fail(error)
         // What still comes from there could be brought to nobody.
         if error.operation == .receive { try? destination.stopReceiving() }
@@ -260,9 +271,22 @@ public final class Relay: Sendable {
         return stages.load(ordering: .acquiring) & way.hasEnded != 0 && flow(way).failure == nil
     }
 
+    /// Ends the direction to a side that takes nothing any more, though nothing comes for it that would find that out.
+    package func breakOff(_ side: Connection) {
+        let way: Way = side === first ? .back : .forth
+        guard stages.load(ordering: .acquiring) & way.hasEnded == 0 else { return }
+        source(way).receiveDeadline = .now
+    }
+
     /// Ends it at once. Neither side may take that for the other's end, so it is a reset where there is such a thing.
     package func cut() {
-        first.abort()
-        second.abort()
+        reset(first)
+        reset(second)
+    }
+
+    /// Closes one side so that its peer sees no end.
+    func reset(_ side: Connection) {
+        interrupt?(side)
+        side.abort()
     }
 }

@@ -80,9 +80,12 @@ struct PairEndingTests {
     @Test(arguments: Pair.joiningOne)
     func theOneClientThatFindsNoTargetIsAFailure(pair: Pair) async throws {
         try await joining(pair, said: Array("question".utf8), isOpen: false) { joined in
-            let client = try await joined.client()
-            _ = try client.end()
-            client.close()
+            // A program is ended at once, mostly before it has begun to speak.
+            if pair.front != .exec {
+                let client = try await joined.client()
+                _ = try client.end()
+                client.close()
+            }
             #expect(try await joined.relay.end() == 1)
             let told = joined.complaints
             #expect(told.count == 1 && told.first?.hasPrefix("pier: ") == true, "\(told)")
