@@ -1,4 +1,4 @@
-// A limit of zero would serve nobody, and a negative one means nothing. Both are mistakes of the caller, so they are refused
+// With a limit of zero nothing is served, and a negative one means nothing. Both are mistakes of the caller, so they are refused
 // where they are given: as a limit they would only be seen by what does not happen.
 
 extension SocketError.Cause {

@@ -65,7 +65,7 @@ struct JobControlTests {
         }
     }
 
-    /// It was stopped in the middle of read(2), for which nothing is there when it goes on.
+    /// The job was stopped inside read(2), and has no input when it goes on.
     @Test(arguments: [Reader.listen, .connect])
     func aJobThatWasStoppedWhileItReadEndsWithItsPeer(reader: Reader) async throws {
         try await withShell { shell in

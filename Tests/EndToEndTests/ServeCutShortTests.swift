@@ -80,7 +80,7 @@ import Testing
         #expect(access(path, F_OK) != 0)
     }
 
-    /// A socket that the command was started with and has not taken over is somebody else's.
+    /// A socket that the command inherited and has not taken over belongs to another process.
     @Test func anInheritedSocketThatIsNotUsedIsLeftAlone() async throws {
         let host = try Host()
         let ours = try Peer(port: host.port)

@@ -286,7 +286,7 @@ struct CutSetup: Sendable, CustomTestStringConvertible {
         try await cutMessage(of: client, to: server, setup, ledger) {}.0
     }
 
-    /// Sends a message that is cut; `meanwhile` is called when a part of it has been sent.
+    /// Sends a message that is cut; calls `meanwhile` when a part of it has been sent.
     private func cutMessage<R: Sendable>(
         of client: Connection, to server: Connection, _ setup: CutSetup, _ ledger: Ledger,
         _ meanwhile: @Sendable () async throws -> R

@@ -3,7 +3,7 @@ import Sockets
 import TestSupport
 import Testing
 
-/// A limit of zero or less cannot be meant: it would serve nobody, without a word.
+/// A limit of zero or less is a mistake of the caller: nothing would be served.
 @Suite(.inTurn) struct RefusedLimitTests {
     static let numbers = [0, -1, Int.min]
     static let times: [Duration] = [.zero, .seconds(-1)]

@@ -11,7 +11,7 @@ internal import Synchronization
 //    (`ring`, `signalChange`). The changes of one word have one order. If the mark came before the waiter, the waiter found
 //    it, and by acquiring the word it sees everything that the other thread wrote before. If the waiter came first, the
 //    other thread finds it and resumes it. What the waiter looks at may then be read by any ordering. This is the remedy for
-//    what is not ours to order: whether a task is cancelled, and the fields of those who ring a bell.
+//    what is not ours to order: whether a task is cancelled, and the fields that the caller of `ring` has written.
 // 2. All four accesses are sequentially consistent, so that one of the two comes later than the other's write
 //    (`signalRecheck`). This costs the other thread no write to the word. It is for our own atomics: closed, loop ended,
 //    deadline, failure.
@@ -108,7 +108,7 @@ struct Side: ~Copyable {
         var found = guess
         while true {
             let isWaiter = Self.isWaiter(found)
-            // Also where the mark is there already: only who reads this write sees what this thread wrote before.
+            // Also if the mark is set already: only a reader of this write acquires what this thread wrote before.
             let (done, current) = word.compareExchange(
                 expected: found, desired: isWaiter ? Self.idle : found | mark, ordering: .acquiringAndReleasing)
             if done {

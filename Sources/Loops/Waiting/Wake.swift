@@ -8,7 +8,7 @@ package enum Wake: UInt8, Sendable {
     /// There was no wait, because another one is under way in the same direction.
     case refused
 
-    /// What a function of C's kind was told. A waiter that is in no word is never told of.
+    /// From the value that a C function passes. A waiter that was never installed is not passed to one.
     package init(told word: RawValue) { self = word == Wake.ready.rawValue ? .ready : .recheck }
 }
 

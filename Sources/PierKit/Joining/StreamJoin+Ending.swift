@@ -136,7 +136,7 @@ extension StreamJoin {
         let isWhole = if case .inputEnded = end { true } else { false }
         if rules.keepsInput || input.isStopped { return isWhole }
         if program != nil { return isWhole || input.waiting == nil }
-        // Why a file took no more is told by the file.
+        // The file's own error says why it took no more.
         if opened?.bridge?.failure != nil { return isWhole }
         let unsent = sending.withLock { $0.unsent }
         let waiting = isWhole || input.isTerminal ? 0 : input.waiting
@@ -198,7 +198,7 @@ extension StreamJoin {
         conversation.connection.abort()
     }
 
-    /// Leaves no program and no thread of a bridge behind.
+    /// Ends the program, or the threads of the bridge.
     private func endOpened() {
         switch opened?.counterpart {
         case .program, .bridge:

@@ -141,14 +141,14 @@ final class StreamJoin: Join {
             if case .inputEnded = end, rules.duplex == .send, failure.error?.cause == .closed { return }
             throw failure
         }
-        // A user who asked for a part has it; but where others follow, what this one may not have got is told.
+        // `--bytes` or `--until` was reached. With `--keep` the user still learns what this client may not have got.
         if hasStopped, !rules.keepsInput { return }
         if try !checkDelivery(of: end, unheard: unheard) {
             sending.withLock { $0.unheard = rules.keepsInput ? unheard : 0 }
         }
     }
 
-    // MARK: What is told
+    // MARK: Reporting the end
 
     /// Tells what is to be told of an end without a failure; that not all came that was asked for is one.
     private func tellEnd() throws(Failure) {

@@ -40,7 +40,7 @@ final class Account: Sendable {
     }
     var counts: [EventMember] { [("received", .integer(received)), ("sent", .integer(sent))] }
 
-    // MARK: What is told
+    // MARK: Reporting the end
 
     /// That bytes came, or with nil that the peer has finished.
     func note(received message: [UInt8]?) {

@@ -13,7 +13,7 @@ protocol Delivery {
 }
 
 extension Events {
-    /// How long a delivery may take before the user is told that the command waits for it.
+    /// How long a delivery may take before Pier says that it waits for it.
     private static let patience = Duration.milliseconds(200)
 
     /// Waits until the peer has all that was read of the input, and then lets it go. The kernel wakes no process for an

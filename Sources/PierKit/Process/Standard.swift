@@ -91,7 +91,7 @@ enum Standard {
         do throws(Errno) {
             try write(Array(page.utf8), to: 1)
         } catch {
-            // As everywhere, a reader that went away is told nothing: `pier --help | head -1`.
+            // A reader that went away needs no sentence: `pier --help | head -1`.
             let sentence = text(
                 "standard output: \(error.sentence); make room, or write elsewhere", "标准输出：\(error.said)；请腾出空间，或者写到别处")
             throw Failure(.failed, error == .brokenPipe ? nil : sentence)

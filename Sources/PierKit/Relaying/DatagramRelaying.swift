@@ -124,7 +124,7 @@ extension RelayServer {
         }
     }
 
-    /// A program is told by a signal, while its input is still open.
+    /// Sends the program SIGTERM while its input is still open, so that it does not take the cut for end-of-file.
     private func interrupt(_ stream: OpenedStream?) -> (@Sendable () -> Void)? {
         guard let stream, stream.program != nil else { return nil }
         return { stream.cutShort() }

@@ -118,7 +118,7 @@ final class Joint: Sendable {
         }
     }
 
-    /// A program is told by a signal, while its input is still open.
+    /// Sends the program SIGTERM while its input is still open, so that it does not take the cut for end-of-file.
     private static func interrupt(
         _ stream: OpenedStream?, _ target: OpenedStream
     ) -> (@Sendable (Connection) -> Void)? {

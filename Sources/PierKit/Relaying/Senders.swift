@@ -2,7 +2,7 @@ internal import Loops
 internal import SocketCore
 internal import Sockets
 
-/// What is told of the senders whose datagrams share one output. They have no sessions: this only counts.
+/// The reports of the senders whose datagrams share one output. They have no sessions: this only counts.
 ///
 /// At most `limit` senders are known. One that has been silent for `idleTimeout` is told as closed, at the latest after twice
 /// that.

@@ -36,7 +36,7 @@ extension System {
     /// opened again.
     ///
     /// poll(2) can call a terminal readable although a read then waits: another process may read first, and a job that
-    /// SIGTTIN stops in read(2) resumes there. A thread that blocks in read(2) can be ended by nobody. The descriptor of the
+    /// SIGTTIN stops in read(2) resumes there. No other thread can end a thread that blocks in read(2). The descriptor of the
     /// caller keeps its mode, because other processes share it.
     package static func reopenedTerminal(_ descriptor: CInt, isCounted: Bool = true) -> Descriptor? {
         guard isatty(descriptor) == 1, let original = try? device(of: descriptor), original != multiplexer else {

@@ -6,7 +6,7 @@ import Testing
     import Musl
 #endif
 
-/// Multicast groups and broadcasts, as a user has them: by what stands behind the `?` of an endpoint.
+/// Multicast groups and broadcasts: the keys that an endpoint takes after `?`.
 @Suite(.inTurnOnThreads, .serialized, .timeLimit(.minutes(10))) struct DatagramGroupTests {
     /// A group of this process's own: 239.255.0.0/16 is for one site (RFC 2365).
     private static let group = "239.255.\(getpid() >> 8 & 0xff).\(getpid() & 0xff)"

@@ -79,7 +79,7 @@ import Testing
         }
     }
 
-    /// A person who stops at a terminal has said all.
+    /// A user who stops at a terminal has typed all.
     @Test func atATerminalASignalIsACleanEndForThePeer() async throws {
         let (host, terminal) = (try Host(), try Terminal())
         try await running("connect", "127.0.0.1:\(host.port)", input: .descriptor(terminal.program)) { program in

@@ -16,7 +16,7 @@ import Testing
         try await listening(wire) { host in
             let client = try host.client()
             client.finish()
-            // The user is told once, with the ways out.
+            // Pier says so once, with the ways out.
             let told = try await host.program.errors.line(with: Self.waiting)
             #expect(told.contains("--duplex receive") && told.contains("--linger 1s"), "\(told)")
             for word in ["one", "two"] {

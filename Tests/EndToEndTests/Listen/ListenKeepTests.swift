@@ -65,7 +65,7 @@ import TestSupport
 
     @Test(arguments: Wire.allCases)
     func whoComesAfterTheInputsEndHearsItAtOnceAndIsReceivedFrom(wire: Wire) async throws {
-        try await listening(wire, ["--keep"]) { host in
+        try await listening(wire, ["--keep", "-v"]) { host in
             host.program.write("only")
             host.program.finishInput()
             for (number, sent) in ["only", "", ""].enumerated() {
@@ -75,6 +75,7 @@ import TestSupport
                 client.finish()
             }
             try await host.program.output.begins(with: "012")
+            try await host.hasClosed(3)
             host.program.send(SIGINT)
             #expect(try await host.program.end() == 0)
         }
@@ -115,6 +116,7 @@ import TestSupport
                 let next = try host.client()
                 let rest = try next.receive(.max)
                 next.finish()
+                try await host.program.errors.line(with: "\"event\":\"closed\",\"connection\":2")
                 host.program.send(SIGTERM)
                 #expect(try await host.program.end() == 0)
                 let told = try await Events.checked(host.program.errors.bytes)

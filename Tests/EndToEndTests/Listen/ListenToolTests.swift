@@ -62,12 +62,13 @@ import TestSupport
 
     @Test(arguments: Tool.allCases.filter(\.isThere))
     func theirClientsComeOneAfterAnother(tool: Tool) async throws {
-        try await listening(.unix, ["--keep", "--linger", "10ms"], input: .file("/dev/null")) { host in
+        try await listening(.unix, ["--keep", "--linger", "10ms", "-v"], input: .file("/dev/null")) { host in
             for number in 1...3 {
                 let client = try await outcome(of: tool.client(of: host), saying: "\(number)")
                 #expect(client.status == 0 && client.bytes.isEmpty, "\(client.errors)")
             }
             try await host.program.output.begins(with: "123")
+            try await host.hasClosed(3)
             host.program.send(SIGTERM)
             #expect(try await host.program.end() == 0)
         }

@@ -22,6 +22,13 @@ struct Listening: Sendable {
 
     func client() throws -> Peer { wire == .tcp ? try Peer(port: port) : try Peer(path: path) }
 
+    /// Waits until so many clients have ended, as `-v` reports it: a signal then comes between two clients.
+    func hasClosed(_ count: Int) async throws {
+        try await eventually(patience, "the end of \(count) clients") { [errors = program.errors] in
+            errors.lines.count { $0.contains(" closed: ") } == count
+        }
+    }
+
     /// Waits until nobody is let in any more.
     func refusing() async throws {
         try await eventually(patience, "refusing") { (try? client()) == nil }

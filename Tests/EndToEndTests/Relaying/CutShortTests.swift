@@ -88,7 +88,7 @@ import Testing
         }
     }
 
-    /// The program that is the client is told in the same way when its target refuses, or resets.
+    /// A program that is the client gets SIGTERM too when its target refuses or resets.
     @Test(arguments: [true, false]) func aProgramWhoseTargetFailsIsEnded(refuses: Bool) async throws {
         let whole = temporaryPath("whole")
         defer { unlink(whole) }
