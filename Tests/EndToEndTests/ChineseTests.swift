@@ -62,7 +62,7 @@ import TestSupport
         (["connect", "127.0.0.1:1", "1", "a", "b"], "pier: 多余的参数 'a'、'b'；请看 pier connect --help\n"),
         (
             ["connect", "127.0.0.1:1", "--timeout", "5d"],
-            "pier: '5d' 不能作为 '--timeout <timeout>' 的值；它是时间，例如 2（秒）、500ms、1.5s 或 1m30s，或者 off\n"
+            "pier: '5d' 不能作为 '--timeout <timeout>' 的值；它是大于 0 的时间，例如 2（秒）、500ms、1.5s 或 1m30s，或者 off\n"
         ),
         (
             ["serve", "eco", "127.0.0.1:0"],
@@ -70,7 +70,7 @@ import TestSupport
         ),
         (
             ["connect", "127.0.0.1:1", "--timeout"],
-            "pier: '--timeout <timeout>' 缺少值；它是时间，例如 2（秒）、500ms、1.5s 或 1m30s，或者 off\n"
+            "pier: '--timeout <timeout>' 缺少值；它是大于 0 的时间，例如 2（秒）、500ms、1.5s 或 1m30s，或者 off\n"
         ),
         (
             ["connect", "127.0.0.1:1?duplex=x"],

@@ -20,7 +20,8 @@ import Testing
         ) { server in
             let client = try Peer(port: try await listeningPort(of: server))
             try client.send(text)
-            if service == "echo" { _ = try client.receive(text.utf8.count) }
+            // With another output the reset may come before the echo.
+            if service == "echo", case .pipe = output { _ = try client.receive(text.utf8.count) }
             // It is a client only when it has been accepted.
             if arguments.contains("-v") { try await server.errors.line(with: "accepted") }
             try cut(server)

@@ -53,6 +53,7 @@ func expectOneSentence(_ outcome: Outcome, _ part: String, sourceLocation: Sourc
         (["connect", "127.0.0.1:1", "--dplex", "half"], "--duplex"),
         (["connect", "127.0.0.1:1", "--duplex", "both"], "half"),
         (["connect", "127.0.0.1:1", "--timeout", "5d"], "1m30s"),
+        (["connect", "127.0.0.1:1", "--timeout", "0"], "a time above 0"),
         (["connect", "127.0.0.1:1", "-4", "-6"], "exclude each other"),
         (["connect", "127.0.0.1:1?ipv6=true", "--ipv4"], "exclude each other"),
         (["connect", "127.0.0.1:1", "-6"], "write an IPv6 address"),

@@ -94,7 +94,7 @@ struct Connect: Verb {
     @Option(
         help: ArgumentHelp(
             text("How long each try to resolve and connect may take; or off.", "每次解析和连接最多用多长时间；或者写 off。")))
-    var timeout = TimeSpan(nil)
+    var timeout = PositiveSpan(nil)
 
     @OptionGroup var retrying: RetryOptions
 
@@ -106,7 +106,7 @@ struct Connect: Verb {
         let rules = try joining.rules(for: place)
         try Client(
             to: place, from: source, family: family,
-            timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration,
+            timeout: try value(of: "timeout", in: place, else: timeout, PositiveSpan.hint).duration,
             trying: retrying.tries, rules
         ).run()
     }

@@ -88,7 +88,7 @@ struct Listen: Verb {
 
     @Option(
         help: ArgumentHelp(text("How long to wait for the first client; or off.", "等待第一个客户端最多多长时间；或者写 off。")))
-    var timeout = TimeSpan(nil)
+    var timeout = PositiveSpan(nil)
 
     @Option(
         help: ArgumentHelp(
@@ -105,7 +105,7 @@ struct Listen: Verb {
         rules.idleTimeout = try value(of: "idle-timeout", in: place, else: idleTimeout, PositiveSpan.hint).duration
         try Host(
             on: place, backlog: try queue.length(of: place),
-            timeout: try value(of: "timeout", in: place, else: timeout, TimeSpan.hint).duration, rules
+            timeout: try value(of: "timeout", in: place, else: timeout, PositiveSpan.hint).duration, rules
         ).run()
     }
 }

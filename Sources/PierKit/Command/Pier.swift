@@ -86,8 +86,8 @@ public struct Pier: ParsableCommand {
         let said = withOwnHint(
             message(for: error).split(separator: "\n").first.map(String.init) ?? "the command is wrong")
         let hints = [
-            TimeSpan.hint: ["--grace", "--timeout", "--linger"],
-            PositiveSpan.hint: ["--idle-timeout", "--keep-alive"],
+            TimeSpan.hint: ["--grace", "--linger"],
+            PositiveSpan.hint: ["--idle-timeout", "--keep-alive", "--timeout"],
             Source.hint: ["--source"],
             Retries.hint: ["--retry"],
             Backoff.hint: ["--backoff"],

@@ -165,6 +165,14 @@ extension StreamJoin {
         guard input.isWhole || input.isTerminal, unacknowledged == 0 else { return cut() }
         guard decide() else { return false }
         try? conversation.finishSending()
+        if !input.isTerminal {
+            let (sent, received) = (account.sent, account.received)
+            account.wasCutShort()
+            rules.report.note(
+                text(
+                    "ended by a signal before the peer had finished: \(sent) bytes were delivered and \(received) received",
+                    "对方还没有结束就被信号结束：已送达 \(sent) 字节，收到 \(received) 字节"))
+        }
         endOpened()
         return true
     }

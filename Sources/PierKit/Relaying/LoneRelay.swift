@@ -10,6 +10,7 @@ final class LoneRelay: Delivery, Sendable {
     private let report: Report
     private let joint = Lock<Joint?>(nil)
     private let hasStopped = Atomic<Bool>(false)
+    private let wasSignalled = Atomic<Bool>(false)
     private let loss = Lock<Failure?>(nil)
 
     init(_ report: Report) { self.report = report }
@@ -79,6 +80,7 @@ final class LoneRelay: Delivery, Sendable {
 
     /// No more is read of the client. A terminal's input is whole where the user stops it.
     func stop(_ client: OpenedStream) {
+        wasSignalled.store(true, ordering: .sequentiallyConsistent)
         if !client.endsAtTerminal { hasStopped.store(true, ordering: .sequentiallyConsistent) }
         try? client.connection.stopReceiving()
     }
@@ -100,4 +102,14 @@ final class LoneRelay: Delivery, Sendable {
 
     /// Whether nothing is to be cut off any more.
     var isWhole: Bool { joint.withLock { $0 }?.isDelivered ?? false }
+
+    /// Says how much went each way before a signal ended it.
+    func tellCut() {
+        guard wasSignalled.load(ordering: .sequentiallyConsistent), let joint = joint.withLock({ $0 }) else { return }
+        let (sent, received) = (joint.relay.forth.bytes, joint.relay.back.bytes)
+        report.note(
+            text(
+                "ended by a signal: \(sent) bytes were sent to \(joint.target.peerName), and \(received) came back",
+                "被信号结束：向 \(joint.target.peerName) 发送了 \(sent) 字节，收回 \(received) 字节"))
+    }
 }

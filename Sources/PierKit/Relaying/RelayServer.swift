@@ -61,6 +61,7 @@ final class RelayServer: Sendable {
                     for entrance in entrances.withLock({ $0 }) { entrance.stop(isAlone ? lone : nil) }
                 }
             } cut: {
+                if isAlone { lone.tellCut() }
                 if !lone.isWhole { ongoing.cutAll() }
             }
         }

@@ -62,6 +62,7 @@ import Testing
             let status = try await program.end()
             #expect(status == -SIGINT)
             #expect(!program.errors.text.contains("cut short"), "\(program.errors.text)")
+            #expect(program.errors.text.contains("3 bytes were delivered and 0 received"), "\(program.errors.text)")
         }
     }
 

@@ -29,6 +29,7 @@ import Testing
             #expect(status == -signal, "\(relay.errors.text)")
             let ended = await reading.value
             #expect(throws: Errno.connectionReset) { try ended.get() }
+            #expect(relay.errors.text.contains("ended by a signal: "), "\(relay.errors.text)")
         }
     }
 
