@@ -54,13 +54,16 @@ import TestSupport
         ) { program in
             let port = try await listeningPort(of: program)
             let peer = try Peer(port: port)
-            // Far more than a pipe holds, until the server waits for room.
+            // Far more than a pipe holds. The kernel takes it at once, and the server only as far as it can show it.
             for _ in 0..<64 where peer.canSend(within: 500) { try peer.send(randomBytes(16384)) }
+            try await program.hasFilledItsOutput()
             program.send(SIGTERM)
             // Two at once would be one to the kernel.
             try await eventually(patience, "refusing") { (try? Peer(port: port)) == nil }
             program.send(SIGTERM)
             #expect(try await program.end() == -SIGTERM)
+            // Without this it could be closed after its last use above, and then nothing would be left to wait for.
+            withExtendedLifetime(peer) {}
         }
     }
 

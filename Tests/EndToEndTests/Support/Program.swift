@@ -62,6 +62,19 @@ final class Program: Sendable {
         _ = input.withLock { Glibc.write($0, bytes, bytes.count) }
     }
 
+    /// Waits until a pipe that nothing reads is full, so that the program waits for room.
+    func hasFilledItsOutput() async throws {
+        let seen = Lock<(count: CInt, looks: Int)>((0, 0))
+        try await eventually(patience, "a full pipe") { [unread] in
+            var count: CInt = 0
+            guard let end = unread.first, ioctl(end, UInt(FIONREAD), &count) == 0 else { return false }
+            return seen.withLock { seen in
+                seen = seen.count == count ? (count, seen.looks + 1) : (count, 0)
+                return count > 49152 && seen.looks >= 50
+            }
+        }
+    }
+
     /// Ends its standard input.
     func finishInput() {
         input.withLock { fd in
