@@ -40,7 +40,8 @@ private func run(_ script: [UInt8], _ from: DatagramSocket, _ to: DatagramSocket
             try from.send(bytes)
             pending.append(bytes)
         } else if !pending.isEmpty {
-            try receive(number, &pending, to)
+            // A limit of zero is refused.
+            try receive(max(1, number), &pending, to)
         }
     }
     while !pending.isEmpty { try receive(.max, &pending, to) }
